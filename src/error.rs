@@ -1,0 +1,151 @@
+//! The one error type. A runtime's errors are its user interface: each is one line that says what we were doing, which
+//! field of config.json asked for it, which call failed with which errno (in the lower-case wording of Go, which callers
+//! match), and what to do about it.
+
+use std::fmt;
+
+pub use nix::errno::Errno;
+
+/// The result of everything that can fail.
+pub type Result<T> = std::result::Result<T, Error>;
+
+/// One failure, told from the outside in: `doing: ... : call: errno (config.json /field): hint`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Error {
+    /// What the innermost failure was, complete: `open /x: no such file or directory`.
+    what: String,
+    /// The activities around it, innermost first.
+    doing: Vec<String>,
+    /// JSON pointer into config.json of the field that asked for it.
+    field: Option<String>,
+    /// What the person who reads this can do about it.
+    hint: Option<String>,
+    /// For code that decides by it (`ENOENT` of an optional file).
+    errno: Option<Errno>,
+}
+
+impl Error {
+    /// A failure that no system call reported.
+    pub fn new(what: impl Into<String>) -> Self {
+        Error { what: what.into(), doing: Vec::new(), field: None, hint: None, errno: None }
+    }
+
+    /// A failed call, written as it would be in a trace: `call` is for example `open /run/runc`.
+    pub fn sys(call: impl fmt::Display, errno: Errno) -> Self {
+        Error { errno: Some(errno), ..Error::new(format!("{call}: {}", errno_text(errno))) }
+    }
+
+    /// The same for an error of the standard library.
+    pub fn io(call: impl fmt::Display, e: &std::io::Error) -> Self {
+        match e.raw_os_error() {
+            Some(n) => Error::sys(call, Errno::from_raw(n)),
+            None => Error::new(format!("{call}: {e}")),
+        }
+    }
+
+    /// Says what we were doing; goes in front, separated by a colon.
+    #[must_use]
+    pub fn doing(mut self, what: impl Into<String>) -> Self {
+        self.doing.push(what.into());
+        self
+    }
+
+    /// Names the field of config.json, as a JSON pointer (`/mounts/3`).
+    #[must_use]
+    pub fn field(mut self, pointer: impl Into<String>) -> Self {
+        self.field.get_or_insert(pointer.into());
+        self
+    }
+
+    /// Says what to do about it; for errnos that mislead.
+    #[must_use]
+    pub fn hint(mut self, hint: impl Into<String>) -> Self {
+        self.hint.get_or_insert(hint.into());
+        self
+    }
+
+    /// The errno of the innermost call, if a call failed.
+    pub fn errno(&self) -> Option<Errno> {
+        self.errno
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for doing in self.doing.iter().rev() {
+            write!(f, "{doing}: ")?;
+        }
+        f.write_str(&self.what)?;
+        if let Some(field) = &self.field {
+            write!(f, " (config.json {field})")?;
+        }
+        if let Some(hint) = &self.hint {
+            write!(f, "; {hint}")?;
+        }
+        Ok(())
+    }
+}
+
+impl std::error::Error for Error {}
+
+/// Adds context to results.
+pub trait Context<T> {
+    /// [`Error::doing`] on the error, built only if there is one.
+    fn doing<S: Into<String>>(self, what: impl FnOnce() -> S) -> Result<T>;
+}
+
+impl<T> Context<T> for Result<T> {
+    fn doing<S: Into<String>>(self, what: impl FnOnce() -> S) -> Result<T> {
+        self.map_err(|e| e.doing(what()))
+    }
+}
+
+/// The wording of Go's syscall package (the C library's text in lower case), which Docker, podman and CRI-O match on.
+pub fn errno_text(errno: Errno) -> String {
+    let text = std::io::Error::from_raw_os_error(errno as i32).to_string();
+    let text = text.split(" (os error").next().unwrap_or_default();
+    let mut chars = text.chars();
+    match (chars.next(), chars.next()) {
+        // `RPC ...`-like words keep their capitals: only one that begins an ordinary word is lowered.
+        (Some(first), Some(second)) if !second.is_uppercase() => {
+            first.to_lowercase().chain([second]).chain(chars).collect()
+        }
+        _ => text.into(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn reads_like_a_trace() {
+        let e = Error::sys("open /x", Errno::ENOENT)
+            .doing("unable to start container process")
+            .field("/mounts/3")
+            .hint("make it");
+        assert_eq!(
+            e.to_string(),
+            "unable to start container process: open /x: no such file or directory (config.json /mounts/3); make it"
+        );
+        assert_eq!(e.errno(), Some(Errno::ENOENT));
+    }
+
+    #[test]
+    fn callers_match_these_words() {
+        for (errno, text) in [
+            (Errno::ENOENT, "no such file or directory"),
+            (Errno::EACCES, "permission denied"),
+            (Errno::EPERM, "operation not permitted"),
+            (Errno::EISDIR, "is a directory"),
+            (Errno::ENOTDIR, "not a directory"),
+            (Errno::ESRCH, "no such process"),
+            (Errno::ENOEXEC, "exec format error"),
+            (Errno::EBUSY, "device or resource busy"),
+            (Errno::EINVAL, "invalid argument"),
+            (Errno::EROFS, "read-only file system"),
+        ] {
+            assert_eq!(errno_text(errno), text);
+        }
+    }
+}

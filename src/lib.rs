@@ -1,0 +1,25 @@
+//! Dunnage as a library: everything the `dunnage` binary and the containerd shim do.
+//!
+//! The layers, top to bottom; each may use those below it, never those above:
+//!
+//! | module | owns |
+//! |---|---|
+//! | [`cli`] | the command line: flags -> one call -> print |
+//! | [`launch`] | the parent's half of a start: clone3, barriers, id maps, hooks, console, clean-up |
+//! | [`state`], [`cgroup`] | the state directory in libcontainer's format; control groups |
+//! | [`plan`] | pure: (spec, host, options) -> plan. `plan/compile.rs` is *the* order of creation |
+//! | [`seccomp`], [`spec`] | pure: profile -> BPF; config.json as types, and its validation |
+//! | [`sys`] | kernel calls that nix does not have; the only unsafe code |
+#![deny(unsafe_code)]
+
+pub mod cgroup;
+pub mod cli;
+pub mod error;
+pub mod launch;
+pub mod log;
+pub mod plan;
+pub mod seccomp;
+pub mod spec;
+pub mod state;
+#[allow(unsafe_code)]
+pub mod sys;

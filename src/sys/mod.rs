@@ -1,0 +1,2 @@
+//! Kernel calls that nix does not have, one small function each, named as the kernel names them. The only unsafe code of
+//! the library. Knows no other module but [`crate::error`]'s `Errno`.

@@ -1,0 +1,2 @@
+//! The step language.
+#![no_std]
