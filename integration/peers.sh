@@ -1,0 +1,169 @@
+#!/usr/bin/env bash
+# Fetches the runtimes we compare ourselves with: the newest runc and crun that Debian has packaged, and youki from cargo's
+# registry. They go into target/peers/, nothing on the host changes but the packages named in HOST_PACKAGES.
+#
+#   integration/peers.sh [DESTINATION]          default: target/peers
+#   SUITES="trixie sid" integration/peers.sh    which suites are compared (default: bookworm trixie sid experimental)
+#   YOUKI=no integration/peers.sh               leave youki out (it takes some minutes to compile)
+#
+# A newer Debian's binaries want a newer loader than the host has. A wrapper script would add a shell's start to each
+# measurement, so the loader and the library path are written into the binary instead (patchelf).
+# The result is a list, one `name version binary` per line, in DESTINATION/list.
+set -euo pipefail
+
+here=$(cd "$(dirname "$0")/.." && pwd)
+dest=${1:-$here/target/peers}
+suites=${SUITES:-bookworm trixie sid experimental}
+youki_version=${YOUKI_VERSION:-0.7.0}
+# None is on by default in the registry; these are what its own release builds carry.
+youki_features=v1,v2,systemd,seccomp
+HOST_PACKAGES="patchelf libseccomp-dev pkg-config gcc"
+
+mkdir -p "$dest"
+dest=$(cd "$dest" && pwd)
+say() { printf 'peers: %s\n' "$*" >&2; }
+
+install_host_packages() {
+	local missing=()
+	for p in $HOST_PACKAGES; do
+		dpkg-query -W -f '${Status}' "$p" 2>/dev/null | grep -q 'install ok installed' || missing+=("$p")
+	done
+	[ ${#missing[@]} = 0 ] && return
+	say "installing Debian packages: ${missing[*]}"
+	apt-get update -q >&2
+	DEBIAN_FRONTEND=noninteractive apt-get install -q -y --no-install-recommends "${missing[@]}" >&2
+}
+
+# The host's own Debian sources, as one-line entries with @SUITE@ for the suite: the registry is whichever the host uses.
+# Only entries for the host's release itself count (not -updates, not -security: those do not exist for sid).
+host_sources() {
+	local code
+	code=$(. /etc/os-release && echo "${VERSION_CODENAME:-}")
+	{
+		cat /etc/apt/sources.list 2>/dev/null || true
+		cat /etc/apt/sources.list.d/*.list 2>/dev/null || true
+	} | awk -v code="$code" '
+		$1 == "deb" {
+			opts = ""; i = 2
+			if ($2 ~ /^\[/) { while ($i !~ /\]$/) { opts = opts $i " "; i++ } opts = opts $i " "; i++ }
+			if ($(i+1) == code) print "deb " opts $i " @SUITE@ main"
+		}'
+	for f in /etc/apt/sources.list.d/*.sources; do
+		[ -e "$f" ] || continue
+		awk -v code="$code" '
+			function flush() {
+				if (uris != "" && (" " suites " ") ~ (" " code " ")) {
+					print "deb " (key != "" ? "[signed-by=" key "] " : "") uris " @SUITE@ main"
+				}
+				uris = suites = key = ""
+			}
+			/^[ \t]*$/ { flush() }
+			tolower($1) == "uris:" { uris = $2 }
+			tolower($1) == "suites:" { $1 = ""; suites = $0 }
+			tolower($1) == "signed-by:" { key = $2 }
+			END { flush() }' "$f"
+	done
+}
+
+# apt with a state, a cache and sources of its own; an empty dpkg status, so that every library comes along.
+apt_dir=$dest/apt
+apt() {
+	local tool=$1
+	shift
+	"$tool" -q -o "Dir::State=$apt_dir/state" -o "Dir::State::status=$apt_dir/status" -o "Dir::Cache=$apt_dir/cache" \
+		-o "Dir::Cache::pkgcache=pkgcache.bin" -o "Dir::Cache::srcpkgcache=srcpkgcache.bin" \
+		-o "Dir::Etc::sourcelist=$apt_dir/sources.list" -o "Dir::Etc::sourceparts=$apt_dir/none" -o "Dir::Etc::preferencesparts=$apt_dir/none" \
+		-o "Dir::Etc::preferences=$apt_dir/no-file" -o "APT::Sandbox::User=root" -o "APT::Install-Recommends=false" \
+		-o "Acquire::Languages=none" -o "APT::Update::Post-Invoke=" "$@"
+}
+
+prepare_apt() {
+	mkdir -p "$apt_dir/none" "$apt_dir/state/lists/partial" "$apt_dir/cache/archives/partial"
+	: >"$apt_dir/status"
+	local template suite
+	template=$(host_sources | sort -u)
+	[ -n "$template" ] || { say "no Debian source found in the host's apt configuration"; return 1; }
+	: >"$apt_dir/sources.list"
+	for suite in $suites; do
+		sed "s/@SUITE@/$suite/" <<<"$template" >>"$apt_dir/sources.list"
+	done
+	apt apt-get update >&2
+}
+
+# newest PACKAGE: "version suite" of the newest one that the suites hold.
+newest() {
+	local version suite best="" best_suite=""
+	while read -r version suite; do
+		if [ -z "$best" ] || dpkg --compare-versions "$version" gt "$best"; then
+			best=$version best_suite=$suite
+		fi
+	done < <(apt apt-cache madison "$1" | awk -F'[|]' '{ split($3, w, " "); split(w[2], s, "/"); gsub(/ /, "", $2); print $2, s[1] }')
+	echo "$best $best_suite"
+}
+
+fetch_debian() {
+	local name=$1 binary=$2 version suite short dir root
+	read -r version suite < <(newest "$name")
+	[ -n "$version" ] || { say "$name: in none of: $suites"; return 1; }
+	short=${version%%+*} short=${short%-*}
+	dir=$dest/$name-$short
+	if [ ! -x "$dir/$name" ]; then
+		say "$name $version from $suite"
+		root=$dir/root
+		rm -rf "$dir" "$apt_dir/cache/archives"
+		mkdir -p "$root" "$apt_dir/cache/archives/partial"
+		apt apt-get install -y --download-only -t "$suite" "$name=$version" >&2
+		local deb
+		for deb in "$apt_dir"/cache/archives/*.deb; do
+			# Documentation and locales are most of the bytes and none of the program.
+			dpkg-deb --fsys-tarfile "$deb" | tar -x -C "$root" --exclude='./usr/share/*'
+		done
+		cp "$root$binary" "$dir/$name"
+		relocate "$dir/$name" "$root"
+	fi
+	echo "$name $short $dir/$name" >>"$dest/list.new"
+}
+
+# relocate BINARY ROOT: make it use ROOT's loader and libraries. A static binary needs nothing.
+relocate() {
+	local interpreter
+	interpreter=$(patchelf --print-interpreter "$1" 2>/dev/null) || return 0
+	local path="" d
+	for d in "$2"/lib/*-linux-gnu "$2"/usr/lib/*-linux-gnu "$2"/lib "$2"/usr/lib; do
+		[ -d "$d" ] && path=$path:$d
+	done
+	# Debian moved the loader to /usr/lib64 and made /lib64 a link in another package.
+	local loader
+	loader=$(find "$2" -name "$(basename "$interpreter")" | head -1)
+	[ -n "$loader" ] || { say "no loader $interpreter below $2"; return 1; }
+	patchelf --set-interpreter "$(realpath "$loader")" --force-rpath --set-rpath "${path#:}" "$1"
+}
+
+fetch_youki() {
+	local dir=$dest/youki-$youki_version
+	if [ ! -x "$dir/youki" ]; then
+		say "youki $youki_version: compiling it with cargo (some minutes)"
+		mkdir -p "$dir"
+		# From /: this repository's own .cargo/config.toml asks for a static executable, youki's build is its own affair.
+		if ! (cd / && nice cargo install youki --version "$youki_version" --features "$youki_features" --locked --root "$dir/root" --target-dir "$dest/youki-build") \
+			>"$dir/build.log" 2>&1; then
+			say "youki $youki_version does not build here: $(grep -m1 '^error' "$dir/build.log"); see $dir/build.log"
+			return 1
+		fi
+		ln -sf root/bin/youki "$dir/youki"
+	fi
+	echo "youki $youki_version $dir/youki" >>"$dest/list.new"
+}
+
+install_host_packages
+: >"$dest/list.new"
+failed=0
+prepare_apt
+fetch_debian runc /usr/sbin/runc || failed=1
+fetch_debian crun /usr/bin/crun || failed=1
+[ "${YOUKI:-yes}" = no ] || fetch_youki || failed=1
+mv "$dest/list.new" "$dest/list"
+while read -r name version binary; do
+	say "$name $version: $("$binary" --version | head -1)"
+done <"$dest/list"
+exit $failed
