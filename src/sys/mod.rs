@@ -1,2 +1,5 @@
 //! Kernel calls that nix does not have, one small function each, named as the kernel names them. The only unsafe code of
 //! the library. Knows no other module but [`crate::error`]'s `Errno`.
+
+pub mod pidfd;
+pub mod proc;

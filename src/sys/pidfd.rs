@@ -1,0 +1,140 @@
+//! Process descriptors: pidfd_open(2), pidfd_send_signal(2), and waitid(2) on one. A pid can be given to another process
+//! between two calls; a pidfd cannot.
+
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
+
+use nix::errno::Errno;
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+
+/// A process as a descriptor (Linux 5.3; close-on-exec by itself).
+#[derive(Debug)]
+pub struct PidFd(OwnedFd);
+
+/// How a child ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Exit {
+    /// exit(2) with this status.
+    Code(i32),
+    /// Killed by this signal.
+    Signal(i32),
+}
+
+impl Exit {
+    /// The exit status that a shell would show: `128 + n` for a signal.
+    pub fn shell_status(self) -> i32 {
+        match self {
+            Exit::Code(code) => code,
+            Exit::Signal(n) => n.saturating_add(128),
+        }
+    }
+}
+
+impl PidFd {
+    /// pidfd_open(2). `ESRCH` if there is no such process, `EINVAL` if `pid` is a thread that leads no group.
+    pub fn open(pid: i32) -> Result<PidFd, Errno> {
+        // SAFETY: takes two integers and touches no memory of ours.
+        let fd = unsafe { libc::syscall(libc::SYS_pidfd_open, pid, 0) };
+        let fd = i32::try_from(Errno::result(fd)?).map_err(|_| Errno::EBADF)?;
+        // SAFETY: the kernel has just made this descriptor for us; nobody else owns it.
+        Ok(PidFd(unsafe { OwnedFd::from_raw_fd(fd) }))
+    }
+
+    /// pidfd_send_signal(2). Signal 0 asks whether the process is there; a zombie is. `ESRCH` if it was reaped.
+    pub fn send_signal(&self, signal: i32) -> Result<(), Errno> {
+        let info: *const libc::siginfo_t = std::ptr::null();
+        // SAFETY: a null siginfo is what kill(2) would send; the descriptor is open for as long as `self` lives.
+        let rc = unsafe { libc::syscall(libc::SYS_pidfd_send_signal, self.0.as_raw_fd(), signal, info, 0) };
+        Errno::result(rc).map(drop)
+    }
+
+    /// Waits until the process has ended (a zombie has) or `timeout` is over; true if it has ended. Works for any process,
+    /// child or not. An interrupting signal (`EINTR`) is the caller's to handle.
+    pub fn wait_exit(&self, timeout: PollTimeout) -> Result<bool, Errno> {
+        let mut fds = [PollFd::new(self.as_fd(), PollFlags::POLLIN)];
+        Ok(poll(&mut fds, timeout)? != 0)
+    }
+
+    /// waitid(P_PIDFD, WEXITED): reaps the child and says how it ended; blocks until it does. `ECHILD` if it is not our
+    /// child (Linux 5.4).
+    pub fn reap(&self) -> Result<Exit, Errno> {
+        self.waitid(libc::WEXITED)?.ok_or(Errno::ECHILD)
+    }
+
+    /// The same without waiting; `None` while the child runs.
+    pub fn try_reap(&self) -> Result<Option<Exit>, Errno> {
+        self.waitid(libc::WEXITED | libc::WNOHANG)
+    }
+
+    fn waitid(&self, options: i32) -> Result<Option<Exit>, Errno> {
+        let id = u32::try_from(self.0.as_raw_fd()).map_err(|_| Errno::EBADF)?;
+        // SAFETY: siginfo_t is plain integers, for which all zeroes is a value.
+        let mut info: libc::siginfo_t = unsafe { std::mem::zeroed() };
+        // SAFETY: `info` is ours and of the type that the call fills in.
+        let rc = unsafe { libc::waitid(libc::P_PIDFD, id, &raw mut info, options) };
+        Errno::result(rc)?;
+        // SAFETY: after a waitid that succeeded si_pid is set: zero if no child had ended (WNOHANG).
+        if unsafe { info.si_pid() } == 0 {
+            return Ok(None);
+        }
+        // SAFETY: for a child that ended, waitid fills si_status.
+        let status = unsafe { info.si_status() };
+        Ok(Some(if info.si_code == libc::CLD_EXITED { Exit::Code(status) } else { Exit::Signal(status) }))
+    }
+}
+
+impl AsFd for PidFd {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.0.as_fd()
+    }
+}
+
+impl From<OwnedFd> for PidFd {
+    /// For the descriptor that clone3(CLONE_PIDFD) gave.
+    fn from(fd: OwnedFd) -> PidFd {
+        PidFd(fd)
+    }
+}
+
+impl From<PidFd> for OwnedFd {
+    fn from(fd: PidFd) -> OwnedFd {
+        fd.0
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::process::{Command, Stdio};
+
+    fn pid(child: &std::process::Child) -> i32 {
+        i32::try_from(child.id()).unwrap()
+    }
+
+    #[test]
+    fn exit_status() {
+        let child = Command::new("/bin/sh").args(["-c", "exit 7"]).spawn().unwrap();
+        let fd = PidFd::open(pid(&child)).unwrap();
+        assert!(fd.wait_exit(PollTimeout::NONE).unwrap());
+        assert_eq!(fd.reap(), Ok(Exit::Code(7)));
+        assert_eq!(fd.send_signal(0), Err(Errno::ESRCH));
+        assert_eq!(fd.reap(), Err(Errno::ECHILD));
+    }
+
+    #[test]
+    fn killed() {
+        let child = Command::new("/bin/sleep").arg("60").stdout(Stdio::null()).spawn().unwrap();
+        let fd = PidFd::open(pid(&child)).unwrap();
+        assert_eq!(fd.try_reap(), Ok(None));
+        assert_eq!(fd.wait_exit(PollTimeout::ZERO), Ok(false));
+        fd.send_signal(libc::SIGKILL).unwrap();
+        let exit = fd.reap().unwrap();
+        assert_eq!((exit, exit.shell_status()), (Exit::Signal(libc::SIGKILL), 137));
+    }
+
+    #[test]
+    fn no_such_process_and_not_our_child() {
+        assert_eq!(PidFd::open(i32::MAX).unwrap_err(), Errno::ESRCH);
+        let parent = PidFd::open(nix::unistd::getppid().as_raw()).unwrap();
+        assert_eq!(parent.try_reap(), Err(Errno::ECHILD));
+    }
+}
