@@ -1,0 +1,63 @@
+# Two commands do all that a newcomer needs, on a fresh Debian machine with a Rust toolchain, as root:
+#   make run     build, and see the life of a container
+#   make test    every test
+# Debian packages that are missing are installed by name, and it is said which.
+
+PREFIX  ?= /usr/local
+DESTDIR ?=
+CARGO   ?= cargo
+
+# .cargo/config.toml names the host as the target, so the build goes into a folder of that name.
+HOST     = $(shell rustc -vV 2>/dev/null | sed -n 's/^host: //p')
+BINARY   = target/$(HOST)/release/dunnage
+GENERATED = target/generated
+
+BUILD_PACKAGES = gcc libc6-dev make
+RUN_PACKAGES   = $(BUILD_PACKAGES) busybox-static jq procps
+TEST_PACKAGES  = $(RUN_PACKAGES) strace runc libseccomp-dev golang-github-containers-common
+BENCH_PACKAGES = $(RUN_PACKAGES) strace golang-github-containers-common
+
+.PHONY: help run test lint bench build man completions install toolchain
+
+help: ## this list
+	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | while IFS='	' read -r t d; do printf '  make %-12s %s\n' "$$t" "$$d"; done
+
+toolchain:
+	@command -v $(CARGO) >/dev/null || { echo "$(CARGO) not found: a Rust toolchain is needed, version $$(sed -n 's/^rust-version = "\(.*\)"/\1/p' Cargo.toml) or newer" >&2; exit 1; }
+
+build: toolchain ## the release binary
+	@integration/packages.sh $(BUILD_PACKAGES)
+	$(CARGO) build --release --bin dunnage
+
+run: toolchain ## build, and show the life of a container
+	@integration/packages.sh $(RUN_PACKAGES)
+	$(CARGO) build --release --bin dunnage
+	integration/demo.sh $(abspath $(BINARY))
+
+test: toolchain ## unit tests, golden plans, real containers
+	@integration/packages.sh $(TEST_PACKAGES)
+	CARGO="$(CARGO)" integration/test.sh
+
+lint: toolchain ## rustfmt and clippy, warnings are errors
+	@integration/packages.sh $(BUILD_PACKAGES)
+	$(CARGO) fmt --all --check
+	$(CARGO) clippy --workspace --all-targets -- -D warnings
+
+bench: toolchain ## measure ourselves against the floor, runc, crun and youki; writes docs/bench/
+	@integration/packages.sh $(BENCH_PACKAGES)
+	$(CARGO) build --release --bin dunnage
+	RUNTIMES="dunnage=$(abspath $(BINARY)) $(RUNTIMES)" integration/bench/run.sh
+
+man: toolchain ## man pages, into target/generated/man
+	$(CARGO) run -q --release --bin docgen -- man $(GENERATED)/man
+
+completions: toolchain ## bash, zsh and fish completions, into target/generated/completions
+	$(CARGO) run -q --release --bin docgen -- completions $(GENERATED)/completions
+
+install: build man completions ## the binary, man pages and completions, below $(DESTDIR)$(PREFIX)
+	install -D -m 0755 $(BINARY) $(DESTDIR)$(PREFIX)/sbin/dunnage
+	install -d $(DESTDIR)$(PREFIX)/share/man/man8
+	install -m 0644 $(GENERATED)/man/*.8 $(DESTDIR)$(PREFIX)/share/man/man8/
+	install -D -m 0644 $(GENERATED)/completions/dunnage.bash $(DESTDIR)$(PREFIX)/share/bash-completion/completions/dunnage
+	install -D -m 0644 $(GENERATED)/completions/_dunnage $(DESTDIR)$(PREFIX)/share/zsh/site-functions/_dunnage
+	install -D -m 0644 $(GENERATED)/completions/dunnage.fish $(DESTDIR)$(PREFIX)/share/fish/vendor_completions.d/dunnage.fish
