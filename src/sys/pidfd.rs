@@ -69,8 +69,9 @@ impl PidFd {
         let id = u32::try_from(self.0.as_raw_fd()).map_err(|_| Errno::EBADF)?;
         // SAFETY: siginfo_t is plain integers, for which all zeroes is a value.
         let mut info: libc::siginfo_t = unsafe { std::mem::zeroed() };
+        // __WALL: a child that was cloned with another exit signal than SIGCHLD is a child too.
         // SAFETY: `info` is ours and of the type that the call fills in.
-        let rc = unsafe { libc::waitid(libc::P_PIDFD, id, &raw mut info, options) };
+        let rc = unsafe { libc::waitid(libc::P_PIDFD, id, &raw mut info, options | libc::__WALL) };
         Errno::result(rc)?;
         // SAFETY: after a waitid that succeeded si_pid is set: zero if no child had ended (WNOHANG).
         if unsafe { info.si_pid() } == 0 {

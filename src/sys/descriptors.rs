@@ -1,0 +1,56 @@
+//! What concerns descriptors by number: which are open, who inherits them, and receiving one from a socket. Only here is
+//! a raw integer a descriptor.
+
+use std::io::IoSliceMut;
+use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
+
+use nix::errno::Errno;
+use nix::sys::socket::{ControlMessageOwned, MsgFlags, recvmsg};
+
+/// Marks every open descriptor from `first` on close-on-exec. ENOSYS or EINVAL before Linux 5.11: see
+/// [`set_cloexec`] for one at a time.
+pub fn close_range_cloexec(first: RawFd) -> Result<(), Errno> {
+    // SAFETY: no pointers; no descriptor is closed, so none that somebody owns goes away under him.
+    let done = unsafe { libc::syscall(libc::SYS_close_range, first, u32::MAX, libc::CLOSE_RANGE_CLOEXEC) };
+    Errno::result(done).map(drop)
+}
+
+/// Marks one descriptor close-on-exec; EBADF if it is not open.
+pub fn set_cloexec(fd: RawFd) -> Result<(), Errno> {
+    // SAFETY: no pointers; only the flag changes.
+    Errno::result(unsafe { libc::fcntl(fd, libc::F_SETFD, libc::FD_CLOEXEC) }).map(drop)
+}
+
+/// Whether `fd` is open in this process.
+pub fn is_open(fd: RawFd) -> bool {
+    // SAFETY: no pointers; reads a flag.
+    unsafe { libc::fcntl(fd, libc::F_GETFD) != -1 }
+}
+
+/// A copy of the descriptor `fd` of the process behind `pidfd` (Linux 5.6; needs ptrace rights over it).
+pub fn pidfd_getfd(pidfd: BorrowedFd<'_>, fd: RawFd) -> Result<OwnedFd, Errno> {
+    // SAFETY: no pointers. The descriptor is close-on-exec by definition.
+    let fd = Errno::result(unsafe { libc::syscall(libc::SYS_pidfd_getfd, pidfd.as_raw_fd(), fd, 0) })?;
+    let fd = RawFd::try_from(fd).map_err(|_| Errno::EBADF)?;
+    // SAFETY: the kernel has just made it for us; nobody else knows of it.
+    Ok(unsafe { OwnedFd::from_raw_fd(fd) })
+}
+
+/// Receives bytes and at most one descriptor (close-on-exec) from a socket. Any further descriptors that the peer sent
+/// are closed, so it can't fill our table. `(0, None)` is the end of a stream.
+pub fn recv_fd(socket: BorrowedFd<'_>, buffer: &mut [u8]) -> Result<(usize, Option<OwnedFd>), Errno> {
+    let mut space = nix::cmsg_space!([RawFd; 8]);
+    let mut iov = [IoSliceMut::new(buffer)];
+    let message = recvmsg::<()>(socket.as_raw_fd(), &mut iov, Some(&mut space), MsgFlags::MSG_CMSG_CLOEXEC)?;
+    let mut first = None;
+    for cmsg in message.cmsgs()? {
+        if let ControlMessageOwned::ScmRights(fds) = cmsg {
+            for fd in fds {
+                // SAFETY: the kernel has just installed it for us; nobody else knows of it.
+                let fd = unsafe { OwnedFd::from_raw_fd(fd) };
+                first.get_or_insert(fd);
+            }
+        }
+    }
+    Ok((message.bytes, first))
+}
