@@ -1,0 +1,126 @@
+//! What the host sees: processes, mounts, control groups. Nothing here asks the runtime.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+/// `/proc/PID/status`, each value with single spaces.
+pub fn status(pid: i32) -> BTreeMap<String, String> {
+    let text = fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
+    text.lines()
+        .filter_map(|l| l.split_once(':'))
+        .map(|(k, v)| (k.to_string(), v.split_whitespace().collect::<Vec<_>>().join(" ")))
+        .collect()
+}
+
+/// Running or sleeping; a zombie is not.
+pub fn alive(pid: i32) -> bool {
+    pid > 0 && status(pid).get("State").is_some_and(|s| !s.starts_with(['Z', 'X']))
+}
+
+/// `mnt:[4026531840]` and the like.
+pub fn namespace(pid: i32, kind: &str) -> String {
+    fs::read_link(format!("/proc/{pid}/ns/{kind}"))
+        .unwrap_or_else(|e| panic!("ns {kind} of {pid}: {e}"))
+        .display()
+        .to_string()
+}
+
+pub fn own_namespace(kind: &str) -> String {
+    namespace(std::process::id() as i32, kind)
+}
+
+pub fn read(path: impl AsRef<Path>) -> String {
+    let path = path.as_ref();
+    fs::read_to_string(path).unwrap_or_else(|e| panic!("{}: {e}", path.display())).trim_end().to_string()
+}
+
+/// Every pid of the host whose cgroup, in any hierarchy, has this in its path.
+pub fn pids_in_cgroup(part: &str) -> Vec<i32> {
+    assert!(part.contains("dunnage-test-"), "only groups of the tests: {part}");
+    pids().filter(|pid| fs::read_to_string(format!("/proc/{pid}/cgroup")).is_ok_and(|c| c.contains(part))).collect()
+}
+
+/// Every pid whose parent is this one.
+pub fn children(parent: i32) -> Vec<i32> {
+    pids().filter(|pid| status(*pid).get("PPid").is_some_and(|p| *p == parent.to_string())).collect()
+}
+
+pub fn pids() -> impl Iterator<Item = i32> {
+    fs::read_dir("/proc").unwrap().flatten().filter_map(|e| e.file_name().to_str()?.parse().ok())
+}
+
+/// The host's mount table, for "nothing was left".
+pub fn mounts() -> Vec<String> {
+    read("/proc/self/mountinfo").lines().map(str::to_string).collect()
+}
+
+/// Every cgroup hierarchy: (the controllers it is named by, mount point). The unified one is `""`.
+pub fn hierarchies() -> Vec<(String, PathBuf)> {
+    let mut all = Vec::new();
+    for line in mounts() {
+        let (left, right) = line.split_once(" - ").unwrap();
+        let point = PathBuf::from(left.split(' ').nth(4).unwrap());
+        let mut right = right.split(' ');
+        match right.next() {
+            Some("cgroup2") => all.push((String::new(), point)),
+            Some("cgroup") => {
+                let name = point.file_name().unwrap().to_string_lossy().into_owned();
+                all.push((name, point));
+            }
+            _ => {}
+        }
+    }
+    all
+}
+
+/// The directory of a cgroup path in a controller's hierarchy (`""`: unified).
+pub fn cgroup_dir(controller: &str, path: &str) -> PathBuf {
+    let (_, point) = hierarchies()
+        .into_iter()
+        .find(|(names, _)| names == controller || names.split(',').any(|n| n == controller))
+        .unwrap_or_else(|| panic!("no hierarchy of {controller:?} is mounted"));
+    point.join(path.trim_start_matches('/'))
+}
+
+/// A file of a v1 cgroup.
+pub fn cgroup_file(controller: &str, path: &str, file: &str) -> String {
+    read(cgroup_dir(controller, path).join(file))
+}
+
+/// Where a cgroup of this path is left.
+pub fn cgroup_leftovers(path: &str) -> Vec<PathBuf> {
+    hierarchies()
+        .into_iter()
+        .map(|(_, point)| point.join(path.trim_start_matches('/')))
+        .filter(|p| p.is_dir())
+        .collect()
+}
+
+/// Kills what is left, by pid, and removes the groups, deepest first.
+pub fn sweep_cgroup(path: &str) {
+    assert!(path.starts_with("/dunnage-test-"), "only groups of the tests: {path}");
+    for pid in pids_in_cgroup(path) {
+        let _ = nix::sys::signal::kill(nix::unistd::Pid::from_raw(pid), nix::sys::signal::Signal::SIGKILL);
+    }
+    for _ in 0..200 {
+        for top in cgroup_leftovers(path) {
+            remove_groups(&top);
+        }
+        if cgroup_leftovers(path).is_empty() {
+            return;
+        }
+        std::thread::sleep(std::time::Duration::from_millis(5));
+    }
+    eprintln!("cgroups left: {:?}", cgroup_leftovers(path));
+}
+
+fn remove_groups(dir: &Path) {
+    // A frozen process dies only when it is thawed.
+    let _ = fs::write(dir.join("freezer.state"), "THAWED");
+    let _ = fs::write(dir.join("cgroup.freeze"), "0");
+    for child in fs::read_dir(dir).into_iter().flatten().flatten().filter(|e| e.path().is_dir()) {
+        remove_groups(&child.path());
+    }
+    let _ = fs::remove_dir(dir);
+}

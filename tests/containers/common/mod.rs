@@ -1,0 +1,65 @@
+//! The harness: which runtime is under test, bundles, commands with time limits, the host's view of a container.
+//!
+//! It must not know any subject: what a test expects is in the test.
+
+mod bundle;
+mod command;
+pub mod host;
+mod payload;
+pub mod pty;
+mod runtime;
+
+pub use bundle::{Bundle, base_config};
+pub use command::{Command, Out};
+pub use runtime::{Runtime, other_runtime};
+pub use serde_json::{Value, json};
+
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+use std::time::{Duration, Instant};
+
+/// Runs one test on a fresh bundle. When `differences.txt` says that the runtime under test is known to differ here, the
+/// test must fail: a difference that is gone has to leave the list.
+pub fn case<F: FnOnce(&mut Bundle)>(body: F) {
+    let name = test_name(std::any::type_name::<F>());
+    assert!(nix::unistd::geteuid().is_root(), "these tests make containers: they need root");
+    let expected = runtime::difference(&name);
+    let mut bundle = Bundle::new();
+    let result = catch_unwind(AssertUnwindSafe(|| body(&mut bundle)));
+    drop(bundle);
+    match (result, expected) {
+        (Ok(()), None) => {}
+        (Err(_), Some(reason)) => eprintln!("{name}: differs as listed: {reason}"),
+        (Ok(()), Some(reason)) => {
+            panic!("{name} passes, but differences.txt lists it for {} ({reason})", Runtime::under_test().name)
+        }
+        (Err(failure), None) => resume_unwind(failure),
+    }
+}
+
+/// `containers::mounts::readonly_root::{{closure}}` -> `mounts::readonly_root`.
+fn test_name(closure: &str) -> String {
+    let path = closure.split_once("::").map_or(closure, |(_, rest)| rest);
+    path.trim_end_matches("::{{closure}}").to_string()
+}
+
+/// Waits until `ready` gives something, at most ten seconds.
+pub fn eventually<T>(what: &str, mut ready: impl FnMut() -> Option<T>) -> T {
+    let end = Instant::now() + Duration::from_secs(10);
+    loop {
+        if let Some(value) = ready() {
+            return value;
+        }
+        assert!(Instant::now() < end, "waited ten seconds in vain: {what}");
+        std::thread::sleep(Duration::from_millis(5));
+    }
+}
+
+/// Waits until a condition holds, at most ten seconds.
+pub fn until(what: &str, mut condition: impl FnMut() -> bool) {
+    eventually(what, || condition().then_some(()));
+}
+
+/// The strings of a JSON array; empty for anything else.
+pub fn strings(value: &Value) -> Vec<String> {
+    value.as_array().into_iter().flatten().filter_map(|v| v.as_str().map(str::to_string)).collect()
+}

@@ -1,0 +1,57 @@
+//! Which runtime is under test, and where it is known to differ.
+
+use std::path::PathBuf;
+use std::process::Command;
+use std::sync::OnceLock;
+
+/// A runtime's binary.
+#[derive(Debug, Clone)]
+pub struct Runtime {
+    pub path: PathBuf,
+    /// `dunnage`, or `runc-1.1`, `crun-1.8`: the key of `differences.txt`.
+    pub name: String,
+}
+
+impl Runtime {
+    /// The environment's `RUNTIME` (a path, or a name in PATH), else the binary that cargo built.
+    pub fn under_test() -> &'static Runtime {
+        static RUNTIME: OnceLock<Runtime> = OnceLock::new();
+        RUNTIME.get_or_init(|| match std::env::var_os("RUNTIME") {
+            Some(path) if !path.is_empty() => Runtime::at(path.into()),
+            _ => Runtime { path: env!("CARGO_BIN_EXE_dunnage").into(), name: "dunnage".into() },
+        })
+    }
+
+    pub fn is_dunnage(&self) -> bool {
+        self.name == "dunnage"
+    }
+
+    fn at(path: PathBuf) -> Runtime {
+        let out = Command::new(&path).arg("--version").output().unwrap_or_else(|e| panic!("{path:?} --version: {e}"));
+        let first = String::from_utf8_lossy(&out.stdout).lines().next().unwrap_or_default().to_string();
+        let mut words = first.split([' ', '-', '+']).filter(|w| *w != "version");
+        let (program, version) = (words.next().unwrap_or_default(), words.next().unwrap_or_default());
+        let version: Vec<&str> = version.split('.').take(2).collect();
+        let name = if program == "dunnage" { program.into() } else { format!("{program}-{}", version.join(".")) };
+        Runtime { path, name }
+    }
+}
+
+/// A real runc for the tests of interoperation: the environment's `RUNC`, else the one in PATH (Debian's package `runc`).
+pub fn other_runtime() -> Runtime {
+    Runtime::at(std::env::var_os("RUNC").map_or_else(|| "runc".into(), PathBuf::from))
+}
+
+/// The reason why the runtime under test is known to fail this test, from `differences.txt`.
+pub fn difference(test: &str) -> Option<&'static str> {
+    let runtime = &Runtime::under_test().name;
+    include_str!("../differences.txt").lines().filter(|l| !l.starts_with('#')).find_map(|line| {
+        let mut columns = line.splitn(3, '|').map(str::trim);
+        let (runtimes, name, reason) = (columns.next()?, columns.next()?, columns.next()?);
+        let listed = runtimes.split_whitespace().any(|r| match r.strip_suffix('*') {
+            Some(prefix) => runtime.starts_with(prefix),
+            None => runtime == r,
+        });
+        (listed && name == test).then_some(reason)
+    })
+}

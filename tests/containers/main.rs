@@ -1,0 +1,16 @@
+//! Real containers: every test drives a runtime's binary on a real bundle and asserts from inside the container and
+//! from outside it. `tests/README.md` says how to run them, and how to run them against another runtime.
+//!
+//! One test program and not one per subject, because linking is the slow part of building them.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::arithmetic_side_effects
+)]
+#![allow(clippy::disallowed_methods)] // The tests own the directories that they walk.
+
+mod common;
+
+mod process;

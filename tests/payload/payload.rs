@@ -1,0 +1,344 @@
+//! What the tests run inside containers: a static program that says as JSON how it finds itself, and does the few things
+//! that busybox can't. Built by the harness with plain rustc (no crates), copied into the root file system as `/payload`.
+//!
+//! It has no Rust runtime start-up (`no_main`), because that would open closed descriptors and ignore SIGPIPE: what it
+//! reports is what the container runtime left.
+#![no_main]
+#![allow(missing_docs)]
+
+use std::collections::BTreeMap;
+use std::ffi::{CStr, CString, c_char, c_int, c_long, c_ulong, c_void};
+use std::fmt::Write as _;
+
+unsafe extern "C" {
+    fn syscall(n: c_long, ...) -> c_long;
+    fn prctl(op: c_int, ...) -> c_int;
+    fn umask(mask: u32) -> u32;
+    fn getrlimit(what: c_int, out: *mut [u64; 2]) -> c_int;
+    fn getpriority(which: c_int, who: u32) -> c_int;
+    fn sched_getscheduler(pid: c_int) -> c_int;
+    fn sched_getparam(pid: c_int, out: *mut c_int) -> c_int;
+    fn personality(p: c_ulong) -> c_int;
+    fn getsid(pid: c_int) -> c_int;
+    fn getpgid(pid: c_int) -> c_int;
+    fn getpid() -> c_int;
+    fn getppid() -> c_int;
+    fn isatty(fd: c_int) -> c_int;
+    fn clock_gettime(id: c_int, out: *mut [i64; 2]) -> c_int;
+    fn open(path: *const c_char, flags: c_int, ...) -> c_int;
+    fn gethostname(buf: *mut c_char, len: usize) -> c_int;
+    fn getdomainname(buf: *mut c_char, len: usize) -> c_int;
+    fn ioctl(fd: c_int, req: c_ulong, ...) -> c_int;
+}
+
+#[cfg(target_arch = "x86_64")]
+mod nr {
+    pub const IOPRIO_GET: i64 = 252;
+    pub const KEYCTL: i64 = 250;
+    pub const GET_MEMPOLICY: i64 = 239;
+    pub const SCHED_GETATTR: i64 = 315;
+    pub const PTRACE: i64 = 101;
+}
+#[cfg(target_arch = "aarch64")]
+mod nr {
+    pub const IOPRIO_GET: i64 = 31;
+    pub const KEYCTL: i64 = 219;
+    pub const GET_MEMPOLICY: i64 = 236;
+    pub const SCHED_GETATTR: i64 = 275;
+    pub const PTRACE: i64 = 117;
+}
+
+/// Just enough JSON to write.
+enum Json {
+    Null,
+    Int(i64),
+    Text(String),
+    List(Vec<Json>),
+    Map(BTreeMap<String, Json>),
+}
+
+impl Json {
+    fn write(&self, to: &mut String) {
+        match self {
+            Json::Null => to.push_str("null"),
+            Json::Int(n) => write!(to, "{n}").unwrap(),
+            Json::Text(s) => quote(s, to),
+            Json::List(l) => {
+                to.push('[');
+                for (i, v) in l.iter().enumerate() {
+                    if i > 0 {
+                        to.push(',');
+                    }
+                    v.write(to);
+                }
+                to.push(']');
+            }
+            Json::Map(m) => {
+                to.push('{');
+                for (i, (k, v)) in m.iter().enumerate() {
+                    if i > 0 {
+                        to.push(',');
+                    }
+                    quote(k, to);
+                    to.push(':');
+                    v.write(to);
+                }
+                to.push('}');
+            }
+        }
+    }
+}
+
+fn quote(s: &str, to: &mut String) {
+    to.push('"');
+    for c in s.chars() {
+        match c {
+            '"' => to.push_str("\\\""),
+            '\\' => to.push_str("\\\\"),
+            c if (c as u32) < 32 => write!(to, "\\u{:04x}", c as u32).unwrap(),
+            c => to.push(c),
+        }
+    }
+    to.push('"');
+}
+
+fn text(path: &str) -> Json {
+    std::fs::read(path).map_or(Json::Null, |b| Json::Text(String::from_utf8_lossy(&b).trim_end().to_string()))
+}
+
+fn lines(path: &str) -> Json {
+    match std::fs::read_to_string(path) {
+        Ok(s) => Json::List(s.lines().map(|l| Json::Text(l.to_string())).collect()),
+        Err(_) => Json::Null,
+    }
+}
+
+fn link(path: &str) -> Json {
+    std::fs::read_link(path).map_or(Json::Null, |p| Json::Text(p.to_string_lossy().into_owned()))
+}
+
+/// Our descriptors, without the one that reads the directory.
+fn fds() -> Json {
+    let Ok(dir) = std::fs::read_dir("/proc/self/fd") else { return Json::Null };
+    let names: Vec<String> = dir.flatten().map(|e| e.file_name().to_string_lossy().into_owned()).collect();
+    // The directory is closed by now: a number that no longer resolves was its own.
+    Json::Map(
+        names
+            .into_iter()
+            .filter_map(|n| {
+                let to = std::fs::read_link(format!("/proc/self/fd/{n}")).ok()?;
+                Some((n, Json::Text(to.to_string_lossy().into_owned())))
+            })
+            .collect(),
+    )
+}
+
+fn status() -> Json {
+    let Ok(s) = std::fs::read_to_string("/proc/self/status") else { return Json::Null };
+    Json::Map(
+        s.lines()
+            .filter_map(|l| l.split_once(':'))
+            .map(|(k, v)| (k.to_string(), Json::Text(v.split_whitespace().collect::<Vec<_>>().join(" "))))
+            .collect(),
+    )
+}
+
+fn rlimits() -> Json {
+    const NAMES: [&str; 16] = [
+        "CPU", "FSIZE", "DATA", "STACK", "CORE", "RSS", "NPROC", "NOFILE", "MEMLOCK", "AS", "LOCKS", "SIGPENDING",
+        "MSGQUEUE", "NICE", "RTPRIO", "RTTIME",
+    ];
+    let mut map = BTreeMap::new();
+    for (i, name) in NAMES.iter().enumerate() {
+        let mut pair = [0u64; 2];
+        // SAFETY: `pair` is as large as struct rlimit.
+        if unsafe { getrlimit(i as c_int, &mut pair) } == 0 {
+            let side = |v: u64| if v == u64::MAX { Json::Text("unlimited".into()) } else { Json::Int(v as i64) };
+            map.insert(format!("RLIMIT_{name}"), Json::List(vec![side(pair[0]), side(pair[1])]));
+        }
+    }
+    Json::Map(map)
+}
+
+fn sched_attr() -> Json {
+    let mut attr = [0u32; 14];
+    // SAFETY: 56 bytes of room for a struct sched_attr of at most 56.
+    let rc = unsafe { syscall(nr::SCHED_GETATTR, 0 as c_long, attr.as_mut_ptr(), 56 as c_long, 0 as c_long) };
+    if rc != 0 {
+        return Json::Null;
+    }
+    let u64_at = |i: usize| Json::Int((u64::from(attr[i]) | (u64::from(attr[i + 1]) << 32)) as i64);
+    Json::Map(BTreeMap::from([
+        ("policy".into(), Json::Int(attr[1].into())),
+        ("flags".into(), u64_at(2)),
+        ("nice".into(), Json::Int((attr[4] as i32).into())),
+        ("priority".into(), Json::Int(attr[5].into())),
+        ("runtime".into(), u64_at(6)),
+        ("deadline".into(), u64_at(8)),
+        ("period".into(), u64_at(10)),
+    ]))
+}
+
+fn keyring() -> Json {
+    let mut buf = [0u8; 256];
+    // SAFETY: KEYCTL_DESCRIBE (6) of KEY_SPEC_SESSION_KEYRING (-3) writes at most 256 bytes.
+    let n = unsafe { syscall(nr::KEYCTL, 6 as c_long, -3 as c_long, buf.as_mut_ptr(), 256 as c_long) };
+    if n <= 0 {
+        return Json::Null;
+    }
+    Json::Text(String::from_utf8_lossy(&buf[..n as usize - 1]).into_owned())
+}
+
+fn mempolicy() -> Json {
+    let (mut mode, mut nodes) = (0 as c_int, [0u64; 16]);
+    // SAFETY: room for an int and 1024 bits of node mask.
+    let rc = unsafe {
+        syscall(nr::GET_MEMPOLICY, &mut mode as *mut c_int, nodes.as_mut_ptr(), 1024 as c_long, 0 as c_long, 0 as c_long)
+    };
+    if rc != 0 { Json::Null } else { Json::List(vec![Json::Int(mode.into()), Json::Int(nodes[0] as i64)]) }
+}
+
+fn c_name(get: unsafe extern "C" fn(*mut c_char, usize) -> c_int) -> Json {
+    let mut buf = [0u8; 128];
+    // SAFETY: the size is that of the buffer.
+    if unsafe { get(buf.as_mut_ptr().cast(), 128) } != 0 {
+        return Json::Null;
+    }
+    Json::Text(CStr::from_bytes_until_nul(&buf).unwrap().to_string_lossy().into_owned())
+}
+
+fn clock(id: c_int) -> Json {
+    let mut t = [0i64; 2];
+    // SAFETY: `t` is as large as struct timespec.
+    unsafe { clock_gettime(id, &mut t) };
+    Json::Int(t[0])
+}
+
+fn report(args: &[String]) -> String {
+    // First, before anything else opens one.
+    let fds = fds();
+    let env = std::env::vars_os()
+        .map(|(k, v)| Json::Text(format!("{}={}", k.to_string_lossy(), v.to_string_lossy())))
+        .collect();
+    let ns = ["cgroup", "ipc", "mnt", "net", "pid", "time", "user", "uts"]
+        .into_iter()
+        .map(|n| (n.to_string(), link(&format!("/proc/self/ns/{n}"))))
+        .collect();
+    let mut prio: c_int = 0;
+    let mut size = [0u16; 4];
+    // SAFETY (this block and the calls in the map below): calls without pointers, or with pointers to locals of the kernel's size.
+    let (mask, nice) = unsafe {
+        sched_getparam(0, &mut prio);
+        ioctl(0, 0x5413, size.as_mut_ptr().cast::<c_void>());
+        (umask(0), getpriority(0, 0))
+    };
+    let int = |n: i64| Json::Int(n);
+    let map = BTreeMap::from([
+        ("args".to_string(), Json::List(args.iter().map(|a| Json::Text(a.clone())).collect())),
+        ("env".into(), Json::List(env)),
+        ("fds".into(), fds),
+        ("status".into(), status()),
+        ("rlimits".into(), rlimits()),
+        ("sched".into(), sched_attr()),
+        ("keyring".into(), keyring()),
+        ("mempolicy".into(), mempolicy()),
+        ("ns".into(), Json::Map(ns)),
+        ("cwd".into(), link("/proc/self/cwd")),
+        ("exe".into(), link("/proc/self/exe")),
+        ("root".into(), link("/proc/self/root")),
+        ("mounts".into(), lines("/proc/self/mountinfo")),
+        ("cgroup".into(), lines("/proc/self/cgroup")),
+        ("uid_map".into(), lines("/proc/self/uid_map")),
+        ("gid_map".into(), lines("/proc/self/gid_map")),
+        ("setgroups".into(), text("/proc/self/setgroups")),
+        ("oom_score_adj".into(), text("/proc/self/oom_score_adj")),
+        ("timens_offsets".into(), lines("/proc/self/timens_offsets")),
+        ("hostname".into(), c_name(gethostname)),
+        ("domainname".into(), c_name(getdomainname)),
+        ("umask".into(), Json::Text(format!("{mask:04o}"))),
+        ("nice".into(), int(nice.into())),
+        ("rt_priority".into(), int(prio.into())),
+        ("winsize".into(), Json::List(vec![int(size[0].into()), int(size[1].into())])),
+        ("monotonic".into(), clock(1)),
+        ("boottime".into(), clock(7)),
+        ("policy".into(), int(unsafe { sched_getscheduler(0) }.into())),
+        ("personality".into(), int(unsafe { personality(0xffff_ffff) }.into())),
+        ("ioprio".into(), int(unsafe { syscall(nr::IOPRIO_GET, 1 as c_long, 0 as c_long) })),
+        ("securebits".into(), int(unsafe { prctl(27) }.into())),
+        ("dumpable".into(), int(unsafe { prctl(3) }.into())),
+        ("pid".into(), int(unsafe { getpid() }.into())),
+        ("ppid".into(), int(unsafe { getppid() }.into())),
+        ("sid".into(), int(unsafe { getsid(0) }.into())),
+        ("pgid".into(), int(unsafe { getpgid(0) }.into())),
+        ("tty".into(), Json::List((0..3).map(|fd| int(unsafe { isatty(fd) }.into())).collect())),
+    ]);
+    let mut out = String::new();
+    Json::Map(map).write(&mut out);
+    out
+}
+
+/// `open FLAGS PATH`: prints `ok` or the errno's name-less text; what open(2) answers to exactly these flags.
+fn open_as(flags: &str, path: &str) -> String {
+    let flags = flags.chars().fold(0, |f, c| match c {
+        'r' => f,
+        'w' => f | 1,
+        'n' => f | 0o4000,
+        _ => f,
+    });
+    let path = CString::new(path).unwrap();
+    // SAFETY: a NUL-terminated path.
+    if unsafe { open(path.as_ptr(), flags) } >= 0 { "ok".into() } else { std::io::Error::last_os_error().to_string() }
+}
+
+/// Attaches to every process it can see, for ever, and says when it got one.
+fn ptrace_everyone() -> ! {
+    loop {
+        for pid in std::fs::read_dir("/proc").unwrap().flatten() {
+            let Ok(pid) = pid.file_name().to_string_lossy().parse::<c_long>() else { continue };
+            if pid <= 1 || pid == unsafe { getpid() }.into() {
+                continue;
+            }
+            // PTRACE_SEIZE (0x4206). SAFETY: no pointers.
+            if unsafe { syscall(nr::PTRACE, 0x4206 as c_long, pid, 0 as c_long, 0 as c_long) } == 0 {
+                let exe = std::fs::read_link(format!("/proc/{pid}/exe"));
+                println!("seized {pid} {exe:?}");
+            }
+            for fd in std::fs::read_dir(format!("/proc/{pid}/fd")).into_iter().flatten().flatten() {
+                let n = fd.file_name().to_string_lossy().into_owned();
+                if let (true, Ok(to)) = (n.parse::<u32>().is_ok_and(|n| n > 2), std::fs::read_link(fd.path())) {
+                    println!("saw {pid} {n} {}", to.display());
+                }
+            }
+        }
+    }
+}
+
+fn notify(message: &str) -> String {
+    let to = std::env::var("NOTIFY_SOCKET").unwrap_or_default();
+    let socket = std::os::unix::net::UnixDatagram::unbound().unwrap();
+    match socket.send_to(message.as_bytes(), &to) {
+        Ok(_) => "sent".into(),
+        Err(e) => format!("{to}: {e}"),
+    }
+}
+
+#[unsafe(no_mangle)]
+pub extern "C" fn main(argc: c_int, argv: *const *const c_char) -> c_int {
+    let args: Vec<String> = (0..argc as usize)
+        // SAFETY: the C start-up code passes argc strings.
+        .map(|i| unsafe { CStr::from_ptr(*argv.add(i)) }.to_string_lossy().into_owned())
+        .collect();
+    let arg = |i: usize| args.get(i).map_or("", String::as_str);
+    match arg(1) {
+        "report" => println!("{}", report(&args)),
+        "report-to" => std::fs::write(arg(2), report(&args)).unwrap(),
+        "open" => println!("{}", open_as(arg(2), arg(3))),
+        "ptrace" => ptrace_everyone(),
+        "notify" => println!("{}", notify(arg(2))),
+        other => {
+            eprintln!("payload: no such thing: {other}");
+            return 64;
+        }
+    }
+    0
+}
