@@ -1,1 +1,32 @@
-//! (being written)
+//! Control groups: which this host has, where a container's is, its limits and device rules, freezing, killing, removing.
+//!
+//! | file | owns |
+//! |---|---|
+//! | [`host`] | v1, hybrid or v2; where each hierarchy is mounted; our own cgroup |
+//! | [`paths`] | pure: `linux.cgroupsPath` -> `cgroup_paths` of the state file |
+//! | [`settings`] | pure: `linux.resources` -> files and values, for v1 and for v2 |
+//! | [`devices`] | pure: device rules -> allow- or deny-list -> writes (v1) or eBPF (v2) |
+//! | [`owned`] | the one type that can kill, freeze and remove; made only after checks |
+//! | [`create`], [`apply`], [`exec`] | making a cgroup, writing its limits, entering it |
+//!
+//! The way through: [`Host::detect`] -> [`Paths::new`] -> (state file) -> [`OwnedCgroup::new`] -> [`OwnedCgroup::create`]
+//! -> [`Cgroup::clone_into`] / [`Cgroup::enter`] -> [`Cgroup::apply`] -> [`OwnedCgroup::kill_all`] ->
+//! [`OwnedCgroup::remove`].
+//!
+//! cgroupfs has no symbolic links, so a path below its mount leads where it says; on v2 a descriptor of the directory is
+//! held all the same, because clone3(2) and bpf(2) want one.
+
+mod dir;
+pub mod host;
+pub mod paths;
+
+pub use host::Host;
+pub use paths::Paths;
+
+/// Who makes the cgroup.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Driver {
+    /// We do, with mkdir(2). (systemd, asked through D-Bus for a transient scope, will be the other.)
+    #[default]
+    Cgroupfs,
+}
