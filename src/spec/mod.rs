@@ -6,10 +6,15 @@
 
 mod config;
 mod linux;
+pub mod list;
+pub mod mount_options;
+pub mod names;
 mod object;
 mod process;
 mod resources;
 mod seccomp;
+pub mod sysctl;
+pub mod text;
 
 pub use config::{Hook, Hooks, Mount, Root, Spec};
 pub use linux::{Device, IdMapping, IntelRdt, Linux, MemoryPolicy, Namespace, NetDevice, Personality, TimeOffset};

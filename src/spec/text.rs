@@ -1,0 +1,83 @@
+//! Text of messages: the quoting of Go's `%q`, which runc's messages use, and JSON pointers.
+
+use std::fmt::Write;
+
+/// A string in double quotes as Go's `%q` prints it.
+pub fn quote(text: &str) -> String {
+    let mut out = String::with_capacity(text.len().saturating_add(2));
+    out.push('"');
+    for c in text.chars() {
+        match c {
+            '"' => out.push_str("\\\""),
+            '\\' => out.push_str("\\\\"),
+            _ => push_visible(&mut out, c),
+        }
+    }
+    out.push('"');
+    out
+}
+
+/// The same text on one line: what would break a line or move a terminal's cursor is written as an escape.
+pub fn one_line(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    text.chars().for_each(|c| push_visible(&mut out, c));
+    out
+}
+
+fn push_visible(out: &mut String, c: char) {
+    match c {
+        '\x07' => out.push_str("\\a"),
+        '\x08' => out.push_str("\\b"),
+        '\t' => out.push_str("\\t"),
+        '\n' => out.push_str("\\n"),
+        '\x0b' => out.push_str("\\v"),
+        '\x0c' => out.push_str("\\f"),
+        '\r' => out.push_str("\\r"),
+        // Line and paragraph separators, and the marks that reorder text, are not printable in Go either.
+        _ if c.is_control()
+            || matches!(c, '\u{2028}' | '\u{2029}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}') =>
+        {
+            let n = u32::from(c);
+            // Writing to a String can't fail.
+            let _ = if n < 0x80 { write!(out, "\\x{n:02x}") } else { write!(out, "\\u{n:04x}") };
+        }
+        _ => out.push(c),
+    }
+}
+
+/// One reference token of a JSON pointer (RFC 6901), with its slash.
+pub fn push_pointer(pointer: &mut String, token: &str) {
+    pointer.push('/');
+    for c in token.chars() {
+        match c {
+            '~' => pointer.push_str("~0"),
+            '/' => pointer.push_str("~1"),
+            _ => push_visible(pointer, c),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn quotes_like_go() {
+        for (text, quoted) in [
+            ("a b", r#""a b""#),
+            ("a\"b\\", r#""a\"b\\""#),
+            ("a\0\n\x7f\u{85}", r#""a\x00\n\x7f\u0085""#),
+            ("schön", "\"schön\""),
+            ("\u{202e}", r#""\u202e""#),
+        ] {
+            assert_eq!(quote(text), quoted);
+        }
+    }
+
+    #[test]
+    fn pointers() {
+        let mut p = String::from("/linux/sysctl");
+        push_pointer(&mut p, "net/ipv4~x");
+        assert_eq!(p, "/linux/sysctl/net~1ipv4~0x");
+    }
+}
