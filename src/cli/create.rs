@@ -1,0 +1,72 @@
+//! `create`: flags -> `launch::create`.
+
+use std::path::PathBuf;
+
+use super::definition::Definition;
+use super::definition::shared::{BUNDLE, CONSOLE_SOCKET, PID_FILE, PIDFD_SOCKET, PRESERVE_FDS};
+use super::definition::{Flag, Takes};
+use super::{Command, Global, Matches, id};
+use crate::error::{Error, Result};
+
+/// The command.
+pub static COMMAND: Definition = Definition {
+    name: "create",
+    about: "create a container",
+    usage: "ID",
+    description: "\
+Makes the container ID out of a bundle: its namespaces, its cgroup, its file system. The user's program does not run
+until `start`. ID must be unique on this host; it is made of letters, digits and _ + - .",
+    min: 1,
+    max: Some(1),
+    stops_at_first: false,
+    flags: &[BUNDLE, CONSOLE_SOCKET, PIDFD_SOCKET, PID_FILE, NO_PIVOT, NO_NEW_KEYRING, PRESERVE_FDS],
+    read: |m| Command::Create(CreateArgs::read(m)),
+};
+
+pub(super) const NO_PIVOT: Flag = Flag::new(
+    "no-pivot",
+    Takes::Bool,
+    "move the root instead of pivot_root; for a root file system on a ramdisk, and less safe",
+);
+pub(super) const NO_NEW_KEYRING: Flag =
+    Flag::new("no-new-keyring", Takes::Bool, "keep the caller's session keyring instead of a new one");
+
+/// What `create` and `run` have in common.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct CreateArgs {
+    /// The container.
+    pub id: String,
+    /// `--bundle`; `None`: the current directory.
+    pub bundle: Option<PathBuf>,
+    /// `--console-socket`
+    pub console_socket: Option<PathBuf>,
+    /// `--pidfd-socket`
+    pub pidfd_socket: Option<PathBuf>,
+    /// `--pid-file`, relative to the caller's current directory.
+    pub pid_file: Option<PathBuf>,
+    /// `--no-pivot`
+    pub no_pivot: bool,
+    /// `--no-new-keyring`
+    pub no_new_keyring: bool,
+    /// `--preserve-fds`
+    pub preserve_fds: i64,
+}
+
+impl CreateArgs {
+    pub(super) fn read(m: &Matches) -> CreateArgs {
+        CreateArgs {
+            id: id(m),
+            bundle: m.path(&BUNDLE),
+            console_socket: m.path(&CONSOLE_SOCKET),
+            pidfd_socket: m.path(&PIDFD_SOCKET),
+            pid_file: m.path(&PID_FILE),
+            no_pivot: m.bool(&NO_PIVOT),
+            no_new_keyring: m.bool(&NO_NEW_KEYRING),
+            preserve_fds: m.int(&PRESERVE_FDS).unwrap_or(0),
+        }
+    }
+}
+
+pub(super) fn run(_global: &Global, _args: &CreateArgs) -> Result<u8> {
+    Err(super::unavailable()).map_err(|e: Error| e.doing("runc create failed"))
+}

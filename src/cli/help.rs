@@ -1,0 +1,45 @@
+//! `help`, `--help`, and no arguments at all.
+
+use std::ffi::OsString;
+
+use super::definition::Definition;
+use super::{Command, Global, print, usage};
+use crate::error::{Error, Result};
+
+/// The command.
+pub static COMMAND: Definition = Definition {
+    name: "help",
+    about: "show the commands, or the help of one",
+    usage: "[COMMAND]",
+    description: "\
+Shows what COMMAND does and which flags it has; without COMMAND, what commands there are.",
+    min: 0,
+    max: Some(1),
+    stops_at_first: false,
+    flags: &[],
+    read: |m| of(m.arguments.first().cloned()),
+};
+
+/// `help`
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct HelpArgs {
+    /// Of which command; `None`: of the program.
+    pub command: Option<OsString>,
+}
+
+/// The command that shows the help of `command`.
+pub(super) fn of(command: Option<OsString>) -> Command {
+    Command::Help(HelpArgs { command })
+}
+
+pub(super) fn run(global: &Global, args: &HelpArgs) -> Result<u8> {
+    let definition = match &args.command {
+        None => None,
+        Some(name) => Some(
+            super::command(name)
+                .ok_or_else(|| Error::new(format!("No help topic for '{}'", name.to_string_lossy())))?,
+        ),
+    };
+    print(&usage::help_text(definition, global.program()))?;
+    Ok(0)
+}

@@ -1,0 +1,201 @@
+//! Where the state of containers lies, and whether we are rootless: decided from the flags, the environment and the user
+//! namespace, as runc decides it, so that both programs see the same containers.
+
+use std::ffi::OsString;
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
+use std::path::{Component, Path, PathBuf};
+
+use super::Global;
+use super::definition::parse_bool;
+use crate::error::{Context, Error, Result};
+
+/// The state root.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Root {
+    /// Absolute and lexically clean.
+    pub path: PathBuf,
+    /// Given by `--root`. A default root that is missing is an empty one.
+    pub explicit: bool,
+}
+
+/// What decides, as read from the host.
+struct Facts {
+    euid_is_root: bool,
+    /// `None`: not asked, since nothing depends on it.
+    in_user_namespace: Option<bool>,
+    xdg_runtime_dir: Option<OsString>,
+    user: Option<OsString>,
+}
+
+/// The state root of this invocation. The per-user default is made; others are made by whoever creates a container.
+///
+/// # Errors
+/// `--root /`; a runtime directory that is not ours to write.
+pub fn find(global: &Global) -> Result<Root> {
+    if let Some(given) = &global.root {
+        let path = clean(&absolute(given)?);
+        if path == Path::new("/") {
+            return Err(Error::new("Option --root argument should not be set to /"));
+        }
+        return Ok(Root { path, explicit: true });
+    }
+    let mut facts = Facts {
+        euid_is_root: nix::unistd::geteuid().is_root(),
+        in_user_namespace: None,
+        xdg_runtime_dir: std::env::var_os("XDG_RUNTIME_DIR").filter(|dir| !dir.is_empty()),
+        user: std::env::var_os("USER"),
+    };
+    if facts.euid_is_root && facts.xdg_runtime_dir.is_some() && facts.user.as_deref() != Some("root".as_ref()) {
+        facts.in_user_namespace = Some(in_user_namespace());
+    }
+    match default(&facts) {
+        None => Ok(Root { path: "/run/runc".into(), explicit: false }),
+        Some(path) => {
+            make_sticky(&path)?;
+            Ok(Root { path, explicit: false })
+        }
+    }
+}
+
+/// The per-user root, where it is the default.
+fn default(facts: &Facts) -> Option<PathBuf> {
+    let xdg = facts.xdg_runtime_dir.as_ref()?;
+    let user_is_root = facts.user.as_deref() == Some("root".as_ref());
+    let per_user = !facts.euid_is_root || (facts.in_user_namespace == Some(true) && !user_is_root);
+    per_user.then(|| Path::new(xdg).join("runc"))
+}
+
+/// Mode 01700: the sticky bit keeps systemd-tmpfiles from cleaning it away.
+fn make_sticky(path: &Path) -> Result<()> {
+    let made = std::fs::DirBuilder::new().mode(0o700).recursive(true).create(path);
+    made.map_err(|e| Error::io(format_args!("mkdir {}", path.display()), &e))
+        .doing(|| "the path in $XDG_RUNTIME_DIR must be writable by the user")?;
+    std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o1700))
+        .map_err(|e| Error::io(format_args!("chmod {}", path.display()), &e))
+        .doing(|| "you should check permission of the path in $XDG_RUNTIME_DIR")
+}
+
+/// Whether root here is not root on the host: /proc/self/uid_map is not the identity. Without a /proc that tells, we are
+/// taken to be in the initial user namespace.
+pub fn in_user_namespace() -> bool {
+    std::fs::read("/proc/self/uid_map").is_ok_and(|map| !is_identity(&map))
+}
+
+fn is_identity(uid_map: &[u8]) -> bool {
+    let mut words = uid_map.split(u8::is_ascii_whitespace).filter(|w| !w.is_empty());
+    let first = [words.next(), words.next(), words.next()];
+    first == [Some(&b"0"[..]), Some(b"0"), Some(b"4294967295")] && words.next().is_none()
+}
+
+/// How little we may do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Rootless {
+    /// The effective uid is not 0.
+    pub euid: bool,
+    /// Permission errors of the cgroup file system are to be ignored.
+    pub cgroups: bool,
+}
+
+/// What `--rootless` says, or the host where it says `auto`.
+///
+/// # Errors
+/// A value that is neither `auto` nor a bool: `strconv.ParseBool: parsing "foo": invalid syntax`.
+pub fn rootless(global: &Global) -> Result<Rootless> {
+    let euid = !nix::unistd::geteuid().is_root();
+    let cgroups = match global.rootless.as_deref() {
+        None => euid || in_user_namespace(),
+        Some(text) if text.eq_ignore_ascii_case("auto") => euid || in_user_namespace(),
+        Some(text) => parse_bool(text).map_err(Error::new)?,
+    };
+    Ok(Rootless { euid, cgroups })
+}
+
+/// The path from `/`; an empty one is the current directory.
+///
+/// # Errors
+/// `getcwd`.
+pub fn absolute(path: &Path) -> Result<PathBuf> {
+    if path.is_absolute() {
+        return Ok(path.to_owned());
+    }
+    let cwd = std::env::current_dir().map_err(|e| Error::io("getcwd", &e))?;
+    Ok(cwd.join(path))
+}
+
+/// Go's `filepath.Clean` of an absolute path: `.`, `..` and doubled slashes resolved without a look at the file system.
+pub fn clean(path: &Path) -> PathBuf {
+    let mut out = PathBuf::from("/");
+    for part in path.components() {
+        match part {
+            Component::Normal(name) => out.push(name),
+            Component::ParentDir => {
+                out.pop();
+            }
+            Component::CurDir | Component::RootDir | Component::Prefix(_) => {}
+        }
+    }
+    debug_assert!(out.as_os_str().as_bytes().starts_with(b"/"));
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn default_root_is_runcs() {
+        let facts = |euid_is_root, in_user_namespace, xdg: Option<&str>, user: Option<&str>| Facts {
+            euid_is_root,
+            in_user_namespace,
+            xdg_runtime_dir: xdg.map(Into::into),
+            user: user.map(Into::into),
+        };
+        let per_user = Some(PathBuf::from("/run/user/7/runc"));
+        let xdg = Some("/run/user/7");
+        for (facts, root) in [
+            (facts(false, None, xdg, None), per_user.clone()),
+            (facts(false, None, xdg, Some("root")), per_user.clone()),
+            (facts(false, None, None, Some("me")), None),
+            (facts(true, Some(false), xdg, Some("me")), None),
+            (facts(true, Some(false), xdg, None), None),
+            (facts(true, Some(true), xdg, Some("me")), per_user.clone()),
+            (facts(true, Some(true), xdg, None), per_user),
+            (facts(true, Some(true), xdg, Some("root")), None),
+            (facts(true, Some(true), None, Some("me")), None),
+        ] {
+            assert_eq!(default(&facts), root);
+        }
+    }
+
+    #[test]
+    fn identity_map_is_the_initial_user_namespace() {
+        assert!(is_identity(b"         0          0 4294967295\n"));
+        for map in [&b"         0       1000          1\n"[..], b"", b"0 0 4294967294\n", b"0 0 4294967295\n1 1 1\n"] {
+            assert!(!is_identity(map));
+        }
+    }
+
+    #[test]
+    fn given_root_is_made_absolute_and_clean() {
+        let cwd = std::env::current_dir().unwrap();
+        let root = |given: &str| find(&Global { root: Some(given.into()), ..Global::default() });
+        assert_eq!(root("/a/./b//../c/").unwrap(), Root { path: "/a/c".into(), explicit: true });
+        assert_eq!(root("").unwrap().path, cwd);
+        assert_eq!(root("x/../y").unwrap().path, cwd.join("y"));
+        for slash in ["/", "//", "/../..", "/a/.."] {
+            let e = root(slash).unwrap_err();
+            assert_eq!(e.to_string(), "Option --root argument should not be set to /");
+        }
+    }
+
+    #[test]
+    fn rootless_flag_takes_gos_bools_and_auto() {
+        let rootless = |given: &str| rootless(&Global { rootless: Some(given.into()), ..Global::default() });
+        assert!(rootless("T").unwrap().cgroups);
+        assert!(!rootless("0").unwrap().cgroups);
+        assert_eq!(rootless("AuTo").unwrap(), super::rootless(&Global::default()).unwrap());
+        let e = rootless("foo").unwrap_err();
+        assert_eq!(e.to_string(), "strconv.ParseBool: parsing \"foo\": invalid syntax");
+    }
+}

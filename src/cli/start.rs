@@ -1,0 +1,36 @@
+//! `start`: the one call to `launch::start`.
+
+use super::definition::Definition;
+use super::{Command, Global, Matches, id};
+use crate::error::Result;
+
+/// The command.
+pub static COMMAND: Definition = Definition {
+    name: "start",
+    about: "execute the user-defined process in a created container",
+    usage: "ID",
+    description: "\
+Lets the program of the container ID run, which `create` has made ready.",
+    min: 1,
+    max: Some(1),
+    stops_at_first: false,
+    flags: &[],
+    read: |m| Command::Start(StartArgs::read(m)),
+};
+
+/// `start`
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct StartArgs {
+    /// The container.
+    pub id: String,
+}
+
+impl StartArgs {
+    fn read(m: &Matches) -> StartArgs {
+        StartArgs { id: id(m) }
+    }
+}
+
+pub(super) fn run(_global: &Global, _args: &StartArgs) -> Result<u8> {
+    Err(super::unavailable())
+}

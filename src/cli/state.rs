@@ -1,0 +1,37 @@
+//! `state`: the state of one container, as JSON.
+
+use super::definition::Definition;
+use super::{Command, Global, Matches, id};
+use crate::error::Result;
+
+/// The command.
+pub static COMMAND: Definition = Definition {
+    name: "state",
+    about: "output the state of a container",
+    usage: "ID",
+    description: "\
+Writes the state of the container ID to stdout, as JSON: its status (created, running, paused or stopped), pid, bundle,
+root file system, time of creation and annotations.",
+    min: 1,
+    max: Some(1),
+    stops_at_first: false,
+    flags: &[],
+    read: |m| Command::State(StateArgs::read(m)),
+};
+
+/// `state`
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct StateArgs {
+    /// The container.
+    pub id: String,
+}
+
+impl StateArgs {
+    fn read(m: &Matches) -> StateArgs {
+        StateArgs { id: id(m) }
+    }
+}
+
+pub(super) fn run(_global: &Global, _args: &StateArgs) -> Result<u8> {
+    Err(super::unavailable())
+}
