@@ -6,4 +6,5 @@ pub mod descriptors;
 pub mod pidfd;
 pub mod proc;
 pub mod spawn;
+pub mod start;
 pub mod tty;
