@@ -13,4 +13,7 @@
 
 mod common;
 
+mod mounts;
+mod namespaces;
 mod process;
+mod rootfs;
