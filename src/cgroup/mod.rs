@@ -19,9 +19,11 @@
 mod dir;
 pub mod host;
 pub mod paths;
+pub mod settings;
 
 pub use host::Host;
 pub use paths::Paths;
+pub use settings::Settings;
 
 /// Who makes the cgroup.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
