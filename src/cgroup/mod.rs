@@ -16,11 +16,13 @@
 //! cgroupfs has no symbolic links, so a path below its mount leads where it says; on v2 a descriptor of the directory is
 //! held all the same, because clone3(2) and bpf(2) want one.
 
+pub mod devices;
 mod dir;
 pub mod host;
 pub mod paths;
 pub mod settings;
 
+pub use devices::DeviceList;
 pub use host::Host;
 pub use paths::Paths;
 pub use settings::Settings;

@@ -1,6 +1,7 @@
 //! Kernel calls that nix does not have, one small function each, named as the kernel names them. The only unsafe code of
 //! the library. Knows no other module but [`crate::error`]'s `Errno`.
 
+pub mod bpf;
 pub mod children;
 pub mod descriptors;
 pub mod pidfd;
