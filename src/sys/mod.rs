@@ -4,6 +4,7 @@
 pub mod bpf;
 pub mod children;
 pub mod descriptors;
+pub mod flock;
 pub mod pidfd;
 pub mod proc;
 pub mod spawn;
