@@ -14,16 +14,20 @@
 
 mod creating;
 mod dir;
+mod from_spec;
 mod object;
 mod report;
 mod resources;
 mod rewrite;
 mod seccomp;
 mod status;
+#[cfg(test)]
+mod tests;
 mod types;
 
 pub use creating::{Aborted, Claim, Creating, Intent};
 pub use dir::{ContainerDir, Root, check_id, does_not_exist};
+pub use from_spec::Origin;
 pub use report::{OCI_VERSION, OciState, Report, annotations, bundle, now, rfc3339_nano};
 pub use resources::{Cgroup, DeviceRule, HugepageLimit, InterfacePriority, Rdma, ThrottleDevice, WeightDevice};
 pub use seccomp::{Arg, Seccomp, Syscall};

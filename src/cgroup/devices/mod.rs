@@ -115,7 +115,7 @@ pub struct DeviceList {
 
 /// Allowed in every container, because every C library and every terminal needs them: (path, major, minor). No path:
 /// cannot be redefined. All of them are character devices, `rwm`.
-const DEFAULTS: [(&str, u32, Option<u32>); 9] = [
+pub(crate) const DEFAULTS: [(&str, u32, Option<u32>); 9] = [
     ("/dev/null", 1, Some(3)),
     ("/dev/random", 1, Some(8)),
     ("/dev/full", 1, Some(7)),

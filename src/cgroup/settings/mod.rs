@@ -5,6 +5,8 @@
 mod v1;
 mod v2;
 
+pub(crate) use v2::cpu_weight;
+
 use std::borrow::Cow;
 
 use super::host::Version;

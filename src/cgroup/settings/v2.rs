@@ -152,7 +152,7 @@ fn unified(out: &mut Vec<Setting>, files: &BTreeMap<String, String>) -> Result<(
 /// cpu.shares (2..=262144, 1024 is normal) -> cpu.weight (1..=10000, 100 is normal): through the three pairs (2, 1), (1024,
 /// 100), (262144, 10000), quadratic in the logarithm. The linear conversion of old gave 1024 a weight of 39, so that a
 /// container with default shares lost against every process outside of containers.
-fn cpu_weight(shares: u64) -> u64 {
+pub(crate) fn cpu_weight(shares: u64) -> u64 {
     match shares {
         ..=2 => 1,
         262_144.. => 10_000,
