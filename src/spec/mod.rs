@@ -19,6 +19,7 @@ mod resources;
 mod seccomp;
 pub mod sysctl;
 pub mod text;
+pub mod validate;
 
 pub use config::{Hook, Hooks, Mount, Root, Spec};
 pub use linux::{Device, IdMapping, IntelRdt, Linux, MemoryPolicy, Namespace, NetDevice, Personality, TimeOffset};

@@ -25,6 +25,9 @@ pub struct Problem {
     pub severity: Severity,
 }
 
+/// A message has an end, even if a hostile file has a fault in each of a million entries.
+const MAX_TOLD: u32 = 64;
+
 /// All errors among the problems as one error of one line: the first one's message first, so that a caller that knows
 /// runc's texts finds it where runc prints it. `None` if there are only warnings. `file` is `config.json` or
 /// `process.json`.
@@ -42,7 +45,7 @@ pub fn join(problems: &[Problem], file: &str) -> Option<Error> {
     }
     if !others.is_empty() {
         let _ = write!(text, "; {} more:", others.len());
-        for (n, other) in (2_u32..).zip(others) {
+        for (n, other) in (2_u32..=MAX_TOLD).zip(others) {
             let _ = write!(text, " [{n}] {} ({});", text::one_line(&other.message), other.field);
         }
         text.pop();
@@ -50,9 +53,9 @@ pub fn join(problems: &[Problem], file: &str) -> Option<Error> {
     Some(Error::new(text))
 }
 
-/// The messages of the warnings, for the log.
-pub fn warnings(problems: &[Problem]) -> impl Iterator<Item = &str> {
-    problems.iter().filter(|p| p.severity == Severity::Warning).map(|p| p.message.as_str())
+/// The messages of the warnings, for the log, each on one line.
+pub fn warnings(problems: &[Problem]) -> impl Iterator<Item = String> {
+    problems.iter().filter(|p| p.severity == Severity::Warning).map(|p| text::one_line(&p.message))
 }
 
 #[cfg(test)]
