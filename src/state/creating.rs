@@ -417,6 +417,39 @@ mod tests {
     }
 
     #[test]
+    fn a_state_is_changed_whole_or_not_at_all() {
+        let (_keep, root) = root();
+        let mut creating = create(&root, "c").unwrap();
+        creating.commit(&state("c")).unwrap();
+        let dir = creating.into_dir();
+        // A writer that was killed with our pid left its temporary file.
+        drop(dir.create_file(&format!("state-{}-0", std::process::id())).unwrap());
+        let changed = dir.update(|state| {
+            state.config.hostname = "h".into();
+            Ok(())
+        });
+        assert_eq!(dir.load::<Config>(), changed);
+        assert_eq!(changed.unwrap().config.hostname, "h");
+        let refused = dir.update(|state| {
+            state.config.hostname = "other".into();
+            Err(Error::new("no"))
+        });
+        assert_eq!(refused, Err(Error::new("no")));
+        assert_eq!(dir.load::<Config>().unwrap().config.hostname, "h");
+        dir.remove().unwrap();
+        assert!(entries(&root).is_empty());
+    }
+
+    #[test]
+    fn a_state_of_another_container_is_refused() {
+        let (_keep, root) = root();
+        let mut creating = create(&root, "c").unwrap();
+        creating.commit(&state("d")).unwrap();
+        let error = creating.into_dir().load::<Brief>().unwrap_err();
+        assert_eq!(error.to_string(), "container c: state.json is of container \"d\"");
+    }
+
+    #[test]
     fn ids_that_are_not_file_names_make_nothing() {
         for bad in ["", ".", "..", "a/b", "a b", "\u{e4}", "a\0", "$x", "a:b"] {
             let (_keep, root) = root();

@@ -104,6 +104,7 @@ fn config_json_is_converted_as_runc_converts_it() {
 }
 
 /// What runc 1.1 did not know yet.
+#[allow(clippy::arithmetic_side_effects)] // The shares are those of the fixture.
 fn unlearn(config: &mut Config) {
     for mount in &mut config.mounts {
         mount.cleared_flags = 0;

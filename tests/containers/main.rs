@@ -17,3 +17,4 @@ mod mounts;
 mod namespaces;
 mod process;
 mod rootfs;
+mod state_format;
