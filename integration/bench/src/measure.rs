@@ -1,7 +1,7 @@
 //! The scenarios, and the rounds in which they run.
 //!
-//! A round takes one sample of each runtime and starts with another runtime each time, so that what disturbs the machine
-//! (and what one container leaves for the kernel to tear down) falls on all of them alike.
+//! A round takes one sample of each runtime, in another order each time, so that what disturbs the machine (and what one
+//! container leaves for the kernel to tear down) falls on all of them alike.
 
 use crate::bundle::{self, Bundle};
 use crate::meter::{self, Cost};
@@ -10,6 +10,7 @@ use crate::{Options, Result, limits, stats};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::fs;
+use std::hash::{Hash, Hasher};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::Duration;
@@ -139,14 +140,14 @@ impl Stage<'_> {
             self.sample(scenario, runtime, &mut rounds);
         }
         rounds.samples.clear();
-        for _ in 0..count {
+        for round in 0..count {
+            order.sort_by_cached_key(|r| shuffled(round, &r.name));
             for runtime in &order {
                 if rounds.failures.get(&runtime.name).is_none_or(|f| f.len() < TOO_OFTEN) {
                     std::thread::sleep(pause);
                     self.sample(scenario, runtime, &mut rounds);
                 }
             }
-            order.rotate_left(1);
         }
         rounds
     }
@@ -221,6 +222,13 @@ impl Stage<'_> {
         }
         Ok(rows)
     }
+}
+
+/// Sorting by this gives each round an order of its own, the same in every run of the benchmark.
+fn shuffled(round: usize, name: &str) -> u64 {
+    let mut hasher = std::hash::DefaultHasher::new();
+    (round, name).hash(&mut hasher);
+    hasher.finish()
 }
 
 fn summary(row: &str, runtime: &str, mode: &str, costs: &[Cost]) -> Value {

@@ -115,10 +115,7 @@ fn page(hosts: &[Host]) -> Result<String> {
         p,
         "sample is one posix_spawn and one wait4 of the runtime itself, no shell. A round takes one sample of each"
     )?;
-    writeln!(
-        p,
-        "runtime, and rounds start with another one each time. The bundle is that of `runc spec` with /bin/true of a"
-    )?;
+    writeln!(p, "runtime, in another order each time. The bundle is that of `runc spec` with /bin/true of a")?;
     writeln!(
         p,
         "static busybox. *floor* is no runtime: it is the least that has to be asked of the kernel for that bundle"
