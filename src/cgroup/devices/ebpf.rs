@@ -116,6 +116,7 @@ fn explain(e: Error) -> Error {
 }
 
 #[cfg(test)]
+#[allow(clippy::arithmetic_side_effects)] // An overflow in the machine is a panic, which is what a test wants.
 mod tests {
     use super::super::tests::{access, devices, list};
     use super::super::{Devices, Kind};

@@ -94,6 +94,12 @@ impl Devices {
         let wider = |a: Option<u32>, b: Option<u32>| a.is_none() || a == b;
         self.kind == other.kind && wider(self.major, other.major) && wider(self.minor, other.minor)
     }
+
+    /// Some device is among both.
+    fn meet(&self, other: &Devices) -> bool {
+        let same = |a: Option<u32>, b: Option<u32>| a.is_none() || b.is_none() || a == b;
+        self.kind == other.kind && same(self.major, other.major) && same(self.minor, other.minor)
+    }
 }
 
 impl fmt::Display for Devices {
@@ -201,7 +207,9 @@ impl DeviceList {
         }
         // A list without order has no exceptions from exceptions, and cgroup v1 would ignore the request in silence.
         for (wider, theirs) in &self.exceptions {
-            if *wider != devices && wider.cover(&devices) && theirs.meets(access) {
+            // A denial that reaches beyond (`c *:5` after an allowed `c 1:*`) would leave a hole as well.
+            let hole = if allow { wider.cover(&devices) } else { wider.meet(&devices) && !devices.cover(wider) };
+            if *wider != devices && hole && theirs.meets(access) {
                 return Err(Error::new(format!(
                     "requested rule [{devices} {access}] not supported by devices cgroupv1 (cannot punch hole in \
                      existing wildcard rule [{wider} {theirs}])"
@@ -307,6 +315,8 @@ pub(super) mod tests {
         let e = build(&[rule(true, "c", "-1:-1", "rwm"), rule(false, "c", "1:11", "rw")]).unwrap_err().to_string();
         assert!(e.contains("cannot punch hole in existing wildcard rule [c *:* rwm])"), "{e}");
         assert!(e.contains("/linux/resources/devices/1"), "{e}");
+        let e = build(&[rule(true, "c", "1:-1", "w"), rule(false, "c", "-1:5", "w")]).unwrap_err().to_string();
+        assert!(e.contains("[c *:5 w] not supported"), "{e}");
         for (bad, what) in [
             (rule(true, "p", "1:1", "r"), r#"invalid cgroup device type "p""#),
             (rule(true, "c", "1:1", ""), r#"invalid device access """#),
