@@ -196,3 +196,305 @@ fn wait_for(fds: &mut [PollFd<'_>], timeout: PollTimeout) -> Result<()> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::fs::File;
+    use std::io::{BufRead, BufReader, Read, Write};
+    use std::os::fd::OwnedFd;
+    use std::process::{Child, Stdio};
+    use std::time::{Duration, Instant};
+
+    use nix::pty::openpty;
+    use nix::sys::termios::tcgetattr;
+
+    use super::super::alone::{code_within, command, finish, is_alone, run, start};
+    use super::super::console::HostTerminal;
+    use super::super::stdio::{Owner, StdioPlan};
+    use super::*;
+    use crate::sys::tty::tcsetwinsize;
+
+    const OURS: Owner = Owner { uid: 0, gid: 0 };
+
+    fn kill(child: &Child, signal: i32) {
+        PidFd::open(child.id() as i32).unwrap().send_signal(signal).unwrap();
+    }
+
+    /// Reads lines until one is `want`.
+    fn expect(lines: &mut impl Iterator<Item = std::io::Result<String>>, want: &str) {
+        let found = lines.by_ref().map(Result::unwrap).find(|line| line.trim_end() == want);
+        assert!(found.is_some(), "no line {want:?}");
+    }
+
+    /// Starts `test` alone, with its stdout in a pipe.
+    fn with_pipe(test: &str) -> (Child, impl Iterator<Item = std::io::Result<String>>) {
+        let mut child = command(&format!("launch::foreground::tests::{test}"))
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let lines = BufReader::new(child.stdout.take().unwrap()).lines();
+        (child, lines)
+    }
+
+    #[test]
+    fn signals_go_to_the_process_and_its_end_is_ours() {
+        if is_alone() {
+            let script = "
+                for s in HUP INT QUIT USR1 USR2 ALRM TERM TSTP CONT TTIN TTOU PIPE 40; do trap \"echo $s\" $s; done
+                trap 'echo WRONG' CHLD WINCH URG
+                echo; echo up
+                while test ! -e \"$0.none\"; do read x </dev/null; done";
+            run(StdioPlan::foreground(OURS).unwrap(), script);
+        }
+        let (mut child, mut lines) = with_pipe("signals_go_to_the_process_and_its_end_is_ours");
+        expect(&mut lines, "up");
+        for signal in [libc::SIGCHLD, libc::SIGWINCH, libc::SIGURG] {
+            kill(&child, signal);
+        }
+        for (signal, name) in [
+            (libc::SIGHUP, "HUP"),
+            (libc::SIGINT, "INT"),
+            (libc::SIGUSR1, "USR1"),
+            (libc::SIGTSTP, "TSTP"),
+            (libc::SIGPIPE, "PIPE"),
+            (libc::SIGTERM, "TERM"),
+            (40, "40"),
+        ] {
+            kill(&child, signal);
+            assert_eq!(lines.next().unwrap().unwrap(), name);
+        }
+        kill(&child, 41);
+        assert_eq!(code_within(&mut child, 10), 128 + 41);
+    }
+
+    #[test]
+    fn orphans_are_reaped_and_only_the_process_counts() {
+        if is_alone() {
+            become_subreaper().unwrap();
+            let script = "
+                children() { echo; cat /proc/$PPID/task/*/children; }
+                (sh -c 'exit 9' &); (sh -c 'sleep 0.3; exit 8' &)
+                sleep 0.1; children; sleep 0.5; children; exit 3";
+            run(StdioPlan::foreground(OURS).unwrap(), script);
+        }
+        let (mut child, lines) = with_pipe("orphans_are_reaped_and_only_the_process_counts");
+        assert_eq!(code_within(&mut child, 10), 3);
+        let children: Vec<usize> = lines.skip(2).map(|line| line.unwrap().split_whitespace().count()).collect();
+        // The shell and the orphan that sleeps; then the shell alone, and no zombie.
+        assert_eq!(children[children.len() - 2..], [2, 1]);
+    }
+
+    #[test]
+    fn a_caller_that_ignores_sigchld() {
+        if is_alone() {
+            run(StdioPlan::foreground(OURS).unwrap(), "exit 6");
+        }
+        let test = command("launch::foreground::tests::a_caller_that_ignores_sigchld");
+        let mut child = std::process::Command::new("/bin/sh")
+            .args(["-c", "trap '' CHLD; exec \"$@\"", "sh"])
+            .arg(test.get_program())
+            .args(test.get_args())
+            .envs(test.get_envs().filter_map(|(name, value)| Some((name, value?))))
+            .spawn()
+            .unwrap();
+        assert_eq!(code_within(&mut child, 10), 6);
+    }
+
+    #[test]
+    fn idle_costs_nothing() {
+        if is_alone() {
+            run(StdioPlan::foreground(OURS).unwrap(), "sleep 1; cat /proc/$PPID/status");
+        }
+        let (mut child, lines) = with_pipe("idle_costs_nothing");
+        let switches =
+            lines.map(Result::unwrap).find_map(|l| l.strip_prefix("voluntary_ctxt_switches:").map(str::to_owned));
+        // Those of its start included, of which there are about ten.
+        assert!(switches.unwrap().trim().parse::<u32>().unwrap() < 50);
+        assert_eq!(code_within(&mut child, 10), 0);
+    }
+
+    #[test]
+    fn what_comes_late_is_passed_on() {
+        if is_alone() {
+            run(StdioPlan::foreground(OURS).unwrap(), "(sleep 0.3; echo late) & echo now; exit 4");
+        }
+        let out = tempfile::NamedTempFile::new().unwrap();
+        let mut child = command("launch::foreground::tests::what_comes_late_is_passed_on")
+            .stdout(out.reopen().unwrap())
+            .spawn()
+            .unwrap();
+        assert_eq!(code_within(&mut child, 10), 4);
+        assert!(std::fs::read_to_string(out.path()).unwrap().ends_with("now\nlate\n"));
+    }
+
+    #[test]
+    fn a_background_program_lets_go_on_sigterm() {
+        if is_alone() {
+            run(StdioPlan::foreground(OURS).unwrap(), "sleep 20 & echo now; exit 4");
+        }
+        let out = tempfile::NamedTempFile::new().unwrap();
+        let mut child = command("launch::foreground::tests::a_background_program_lets_go_on_sigterm")
+            .stdout(out.reopen().unwrap())
+            .spawn()
+            .unwrap();
+        while !std::fs::read_to_string(out.path()).unwrap().ends_with("now\n") {
+            std::thread::sleep(Duration::from_millis(10));
+        }
+        std::thread::sleep(Duration::from_millis(200));
+        assert!(child.try_wait().unwrap().is_none());
+        kill(&child, libc::SIGTERM);
+        assert_eq!(code_within(&mut child, 5), 4);
+    }
+
+    #[test]
+    fn a_terminal_that_nobody_reads_does_not_stop_signals() {
+        if is_alone() {
+            run(StdioPlan::foreground(OURS).unwrap(), "exec yes");
+        }
+        let pty = openpty(None, None).unwrap();
+        let mut child = command("launch::foreground::tests::a_terminal_that_nobody_reads_does_not_stop_signals")
+            .stdin(Stdio::null())
+            .stdout(pty.slave)
+            .spawn()
+            .unwrap();
+        // Long enough for `yes` to fill every buffer, and for all to stand still.
+        let switches = || std::fs::read_to_string(format!("/proc/{}/schedstat", child.id())).unwrap();
+        let mut before = String::new();
+        while before != switches() {
+            before = switches();
+            std::thread::sleep(Duration::from_millis(300));
+        }
+        kill(&child, libc::SIGTERM);
+        // `yes` is gone; its output still waits for the terminal, until told not to.
+        std::thread::sleep(Duration::from_millis(300));
+        kill(&child, libc::SIGTERM);
+        assert_eq!(code_within(&mut child, 5), 128 + libc::SIGTERM);
+    }
+
+    /// `script` on an inner terminal as its controlling one, relayed to the terminal on our own 0-2. Begins a new line after
+    /// the words of the test harness.
+    fn run_on_terminal(script: &str) -> ! {
+        let signals = Signals::block().unwrap();
+        let host = HostTerminal::open().unwrap();
+        let inner = openpty(None, None).unwrap();
+        let stdio: [OwnedFd; 3] = std::array::from_fn(|_| inner.slave.try_clone().unwrap());
+        drop(inner.slave);
+        let process = start(&format!("exec setsid -cw sh -c 'echo; {script}'"), &stdio);
+        drop(stdio);
+        let console = host.attach(inner.master).unwrap();
+        let relay = Relay::terminal(console, std::io::stdin().as_fd(), std::io::stdout().as_fd()).unwrap();
+        finish(&signals, &process, relay, None)
+    }
+
+    struct OuterTerminal {
+        master: File,
+        slave: OwnedFd,
+        child: Child,
+    }
+
+    fn on_terminal(test: &str) -> OuterTerminal {
+        let size = libc::winsize { ws_row: 31, ws_col: 71, ws_xpixel: 0, ws_ypixel: 0 };
+        let pty = openpty(&size, None).unwrap();
+        let stdio = || pty.slave.try_clone().unwrap();
+        let child = command(&format!("launch::foreground::tests::{test}"))
+            .stdin(stdio())
+            .stdout(stdio())
+            .stderr(stdio())
+            .spawn()
+            .unwrap();
+        OuterTerminal { master: pty.master.into(), slave: pty.slave, child }
+    }
+
+    impl OuterTerminal {
+        fn lines(&self) -> impl Iterator<Item = std::io::Result<String>> + use<> {
+            BufReader::new(self.master.try_clone().unwrap()).lines()
+        }
+    }
+
+    #[test]
+    fn a_terminal_has_the_hosts_size_follows_it_and_is_left_as_it_was() {
+        if is_alone() {
+            run_on_terminal(
+                "stty size; trap \"stty size\" WINCH; echo up; read line; echo got $line; until read line; do :; done; exit 5",
+            );
+        }
+        let mut outer = on_terminal("a_terminal_has_the_hosts_size_follows_it_and_is_left_as_it_was");
+        let before = tcgetattr(&outer.slave).unwrap();
+        let mut lines = outer.lines();
+        expect(&mut lines, "31 71");
+        expect(&mut lines, "up");
+        assert_ne!(tcgetattr(&outer.slave).unwrap(), before, "raw");
+        outer.master.write_all(b"hello\r").unwrap();
+        expect(&mut lines, "got hello");
+        let size = libc::winsize { ws_row: 40, ws_col: 100, ws_xpixel: 0, ws_ypixel: 0 };
+        tcsetwinsize(outer.slave.as_fd(), &size).unwrap();
+        // As the kernel does for the foreground group of a controlling terminal, which the test's terminal is not.
+        kill(&outer.child, libc::SIGWINCH);
+        expect(&mut lines, "40 100");
+        outer.master.write_all(b"end\r").unwrap();
+        assert_eq!(code_within(&mut outer.child, 10), 5);
+        assert_eq!(tcgetattr(&outer.slave).unwrap(), before);
+    }
+
+    #[test]
+    fn a_terminal_passes_a_megabyte_both_ways() {
+        const SIZE: usize = 1_000_000;
+        if is_alone() {
+            run_on_terminal("stty raw -echo; echo up; head -c 1000000");
+        }
+        let mut outer = on_terminal("a_terminal_passes_a_megabyte_both_ways");
+        let mut reader = BufReader::new(outer.master.try_clone().unwrap());
+        let mut line = String::new();
+        while line.trim_end() != "up" {
+            line.clear();
+            reader.read_line(&mut line).unwrap();
+        }
+        // All bytes but the line feed, which the host's terminal turns into two.
+        let data: Vec<u8> = (0..=255).filter(|b| *b != b'\n').cycle().take(SIZE).collect();
+        let (sent, mut writer) = (data.clone(), outer.master.try_clone().unwrap());
+        let writer = std::thread::spawn(move || writer.write_all(&sent));
+        let mut got = vec![0; SIZE];
+        reader.read_exact(&mut got).unwrap();
+        assert!(got == data);
+        writer.join().unwrap().unwrap();
+        assert_eq!(code_within(&mut outer.child, 10), 0);
+    }
+
+    #[test]
+    fn a_terminal_that_all_had_closed_comes_back() {
+        if is_alone() {
+            run_on_terminal("echo here; exec <&- >&- 2>&-; sleep 0.5; exec </dev/tty >/dev/tty; echo back; exit 2");
+        }
+        let mut outer = on_terminal("a_terminal_that_all_had_closed_comes_back");
+        let mut lines = outer.lines();
+        expect(&mut lines, "here");
+        expect(&mut lines, "back");
+        assert_eq!(code_within(&mut outer.child, 10), 2);
+    }
+
+    #[test]
+    fn the_last_words_on_a_terminal_are_not_lost() {
+        if is_alone() {
+            run_on_terminal("i=0; while test $i -lt 2000; do i=$((i+1)); echo line $i; done; echo last; exit 1");
+        }
+        let mut outer = on_terminal("the_last_words_on_a_terminal_are_not_lost");
+        let mut lines = outer.lines();
+        expect(&mut lines, "line 2000");
+        expect(&mut lines, "last");
+        assert_eq!(code_within(&mut outer.child, 10), 1);
+    }
+
+    #[test]
+    fn a_program_left_on_the_terminal_does_not_hold_us() {
+        if is_alone() {
+            run_on_terminal("trap \"\" HUP; yes & sleep 0.2; exit 3");
+        }
+        let mut outer = on_terminal("a_program_left_on_the_terminal_does_not_hold_us");
+        let mut master = outer.master.try_clone().unwrap();
+        let begun = Instant::now();
+        std::thread::spawn(move || while master.read(&mut [0; 65536]).is_ok() {});
+        assert_eq!(code_within(&mut outer.child, 15), 3);
+        assert!(begun.elapsed() < Duration::from_secs(10));
+    }
+}

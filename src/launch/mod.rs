@@ -1,4 +1,6 @@
 //! (being written)
+#[cfg(test)]
+mod alone;
 pub mod console;
 pub mod fds;
 pub mod foreground;

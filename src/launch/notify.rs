@@ -166,3 +166,187 @@ fn barrier(host: BorrowedFd<'_>) -> Result<Readiness, Errno> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::fs::File;
+    use std::os::unix::fs::PermissionsExt;
+    use std::os::unix::net::UnixDatagram;
+    use std::process::{Child, Command};
+    use std::time::{Duration, Instant};
+
+    use super::super::alone::{code_within, command, finish, is_alone, start};
+    use super::super::foreground::Signals;
+    use super::super::relay::Relay;
+    use super::*;
+    use crate::sys::descriptors::recv_fd;
+
+    /// A state directory with the container's socket in it, a service manager's socket, and a process to wait for.
+    struct Scene {
+        dir: tempfile::TempDir,
+        manager: UnixDatagram,
+        process: Child,
+    }
+
+    impl Scene {
+        fn new() -> Scene {
+            let dir = tempfile::tempdir().unwrap();
+            let manager = UnixDatagram::bind(dir.path().join("manager")).unwrap();
+            manager.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
+            make_dir(File::open(dir.path()).unwrap().as_fd()).unwrap();
+            let process = Command::new("/bin/sleep").arg("60").spawn().unwrap();
+            Scene { dir, manager, process }
+        }
+
+        fn bind(&self) -> Forwarder {
+            Forwarder::bind(File::open(self.dir.path()).unwrap().as_fd(), &self.dir.path().join("manager")).unwrap()
+        }
+
+        fn pidfd(&self) -> PidFd {
+            PidFd::open(self.process.id() as i32).unwrap()
+        }
+
+        /// What the container's program says.
+        fn say(&self, message: &[u8]) {
+            let socket = UnixDatagram::unbound().unwrap();
+            socket.send_to(message, self.dir.path().join("notify/notify.sock")).unwrap();
+        }
+
+        /// What the manager hears, with the descriptor that came along.
+        fn hear(&self) -> (String, Option<OwnedFd>) {
+            let mut buffer = [0; 4096];
+            let (length, fd) = recv_fd(self.manager.as_fd(), &mut buffer).unwrap();
+            (String::from_utf8(buffer[..length].to_vec()).unwrap(), fd)
+        }
+
+        fn hears_nothing(&self) -> bool {
+            self.manager.set_nonblocking(true).unwrap();
+            let nothing = recv_fd(self.manager.as_fd(), &mut [0; 16]).unwrap_err() == Errno::EAGAIN;
+            self.manager.set_nonblocking(false).unwrap();
+            nothing
+        }
+    }
+
+    impl Drop for Scene {
+        fn drop(&mut self) {
+            self.process.kill().ok();
+            self.process.wait().ok();
+        }
+    }
+
+    #[test]
+    fn tells_the_manager_and_waits_for_its_answer() {
+        let scene = Scene::new();
+        let waiting = scene.bind();
+        let (pidfd, pid) = (scene.pidfd(), 4711);
+        std::thread::scope(|scope| {
+            let waiting = scope.spawn(move || waiting.wait_ready(&pidfd, pid));
+            for ignored in [&b"STATUS=soon\nWATCHDOG=1"[..], b"", b"XREADY=1", &[0xff; 5000], b"FDSTORE=1\n READY=1"] {
+                scene.say(ignored);
+            }
+            scene.say(b"MAINPID=1\nREADY=1\nSTATUS=up\n");
+            assert_eq!(scene.hear().0, "READY=1\n");
+            assert_eq!(scene.hear().0, "MAINPID=4711\n");
+            let (message, barrier) = scene.hear();
+            assert_eq!(message, "BARRIER=1");
+            std::thread::sleep(Duration::from_millis(100));
+            assert!(!waiting.is_finished());
+            drop(barrier.unwrap());
+            assert_eq!(waiting.join().unwrap(), Ok(Readiness::Forwarded));
+        });
+        assert!(scene.hears_nothing());
+    }
+
+    #[test]
+    fn a_descriptor_of_the_container_is_dropped() {
+        let scene = Scene::new();
+        let waiting = scene.bind();
+        let (read, write) = std::io::pipe().unwrap();
+        let socket = UnixDatagram::unbound().unwrap();
+        socket.connect(scene.dir.path().join("notify/notify.sock")).unwrap();
+        send_fd(socket.as_fd(), b"FDSTORE=1", write.as_fd()).unwrap();
+        drop(write);
+        assert_eq!(receive_ready(waiting.socket().unwrap()), Ok(None));
+        let mut fds = [PollFd::new(read.as_fd(), PollFlags::empty())];
+        assert_eq!(poll(&mut fds, PollTimeout::ZERO), Ok(1), "the writing end is nowhere any more");
+    }
+
+    #[test]
+    fn ends_with_the_process() {
+        let mut scene = Scene::new();
+        let waiting = scene.bind();
+        let (pidfd, begun) = (scene.pidfd(), Instant::now());
+        scene.process.kill().unwrap();
+        assert_eq!(waiting.wait_ready(&pidfd, 1), Ok(Readiness::ProcessEnded));
+        assert!(begun.elapsed() < Duration::from_secs(5));
+        assert!(scene.hears_nothing());
+    }
+
+    #[test]
+    fn last_words_count() {
+        let mut scene = Scene::new();
+        let waiting = scene.bind();
+        scene.say(b"STATUS=x");
+        scene.say(b"READY=1");
+        let pidfd = scene.pidfd();
+        scene.process.kill().unwrap();
+        pidfd.wait_exit(PollTimeout::NONE).unwrap();
+        std::thread::scope(|scope| {
+            let waiting = scope.spawn(|| waiting.wait_ready(&pidfd, 1));
+            assert_eq!(scene.hear().0, "READY=1\n");
+            scene.hear();
+            drop(scene.hear());
+            assert_eq!(waiting.join().unwrap(), Ok(Readiness::Forwarded));
+        });
+    }
+
+    #[test]
+    fn anybody_may_write_to_it_and_it_can_be_bound_again() {
+        let scene = Scene::new();
+        drop(scene.bind());
+        let forwarder = scene.bind();
+        let mode = std::fs::metadata(scene.dir.path().join("notify/notify.sock")).unwrap().permissions().mode();
+        assert_eq!(mode & 0o7777, 0o777);
+        scene.say(b"READY=1");
+        assert_eq!(receive_ready(forwarder.socket().unwrap()), Ok(Some(b"READY=1".to_vec())));
+    }
+
+    #[test]
+    fn a_dead_manager_is_an_error_at_once() {
+        let scene = Scene::new();
+        let dir = File::open(scene.dir.path()).unwrap();
+        let forwarder = Forwarder::bind(dir.as_fd(), Path::new("/no/manager")).unwrap();
+        let error = forwarder.wait_ready(&scene.pidfd(), 1).unwrap_err();
+        assert_eq!(error.to_string(), "dial unixgram /no/manager: connect: no such file or directory");
+    }
+
+    #[test]
+    fn in_the_foreground_the_main_process_is_ours() {
+        let test = "launch::notify::tests::in_the_foreground_the_main_process_is_ours";
+        if is_alone() {
+            let dir = std::env::var("SCENE").unwrap();
+            let manager = Path::new(&dir).join("manager");
+            let mut forwarder = Forwarder::bind(File::open(&dir).unwrap().as_fd(), &manager).unwrap();
+            let signals = Signals::block().unwrap();
+            let null = || File::open("/dev/null").unwrap().into();
+            let process = start("sleep 60", &[null(), null(), null()]);
+            finish(&signals, &process, Relay::none(), Some(&mut forwarder));
+        }
+        let scene = Scene::new();
+        let mut child = command(test).env("SCENE", scene.dir.path()).spawn().unwrap();
+        let path = scene.dir.path().join("notify/notify.sock");
+        let say = |message: &[u8]| UnixDatagram::unbound().unwrap().send_to(message, &path);
+        while say(b"STATUS=starting").is_err() {
+            std::thread::sleep(Duration::from_millis(10));
+        }
+        say(b"READY=1").unwrap();
+        assert_eq!(scene.hear().0, "READY=1\n");
+        assert_eq!(scene.hear().0, format!("MAINPID={}\n", child.id()));
+        while say(b"STATUS=up").is_ok() {
+            std::thread::sleep(Duration::from_millis(10));
+        }
+        PidFd::open(child.id() as i32).unwrap().send_signal(libc::SIGTERM).unwrap();
+        assert_eq!(code_within(&mut child, 10), 128 + libc::SIGTERM);
+        assert!(scene.hears_nothing());
+    }
+}

@@ -103,3 +103,128 @@ fn give(fd: BorrowedFd<'_>, stat: &FileStat, owner: Owner, name: &str) -> Result
         Err(e) => Err(Error::sys(format!("fchown of {name}"), e)),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::fs::File;
+    use std::io::{Read, Seek, Write};
+    use std::os::unix::fs::MetadataExt;
+    use std::process::Stdio;
+
+    use super::super::alone::{code_within, command, is_alone, run};
+    use super::*;
+
+    const OURS: Owner = Owner { uid: 0, gid: 0 };
+    const USER: Owner = Owner { uid: 1234, gid: 5678 };
+
+    fn file(content: &[u8]) -> File {
+        let mut file = tempfile::tempfile().unwrap();
+        file.write_all(content).unwrap();
+        file.rewind().unwrap();
+        file
+    }
+
+    fn content(mut file: File) -> Vec<u8> {
+        let mut content = Vec::new();
+        file.rewind().unwrap();
+        file.read_to_end(&mut content).unwrap();
+        content
+    }
+
+    #[test]
+    fn files_are_relayed_ten_megabytes_both_ways() {
+        if is_alone() {
+            let plan = StdioPlan::foreground(USER).unwrap();
+            assert!(plan.child.iter().all(Option::is_some));
+            run(plan, "stat -L -c %F:%u:%g /proc/self/fd/0 /proc/self/fd/1 >&2; cat; exit 7");
+        }
+        let data: Vec<u8> = (0..10_000_000_u32).map(|i| (i.wrapping_mul(2_654_435_761) >> 24) as u8).collect();
+        let (stdin, stdout, stderr) = (file(&data), file(b""), file(b""));
+        let mut child = command("launch::stdio::tests::files_are_relayed_ten_megabytes_both_ways")
+            .stdin(stdin.try_clone().unwrap())
+            .stdout(stdout.try_clone().unwrap())
+            .stderr(stderr.try_clone().unwrap())
+            .spawn()
+            .unwrap();
+        assert_eq!(code_within(&mut child, 30), 7);
+        assert!(content(stdout.try_clone().unwrap()).ends_with(&data));
+        assert_eq!(String::from_utf8(content(stderr)).unwrap(), "fifo:1234:5678\nfifo:1234:5678\n");
+        // The caller's own files stay the caller's.
+        assert_eq!((stdin.metadata().unwrap().uid(), stdout.metadata().unwrap().uid()), (0, 0));
+    }
+
+    #[test]
+    fn pipes_sockets_and_null_are_passed_on() {
+        if is_alone() {
+            let plan = StdioPlan::foreground(USER).unwrap();
+            assert!(plan.child.iter().all(Option::is_none) && plan.relay.is_idle());
+            run(plan, "stat -L -c %F:%i:%u:%g /proc/self/fd/0 /proc/self/fd/1 /proc/self/fd/2");
+        }
+        let (mut read, write) = std::io::pipe().unwrap();
+        let (socket, _peer) = std::os::unix::net::UnixStream::pair().unwrap();
+        let (pipe_inode, socket_inode) = (fstat(&write).unwrap().st_ino, fstat(&socket).unwrap().st_ino);
+        let mut child = command("launch::stdio::tests::pipes_sockets_and_null_are_passed_on")
+            .stdin(Stdio::null())
+            .stdout(write)
+            .stderr(std::os::fd::OwnedFd::from(socket))
+            .spawn()
+            .unwrap();
+        assert_eq!(code_within(&mut child, 20), 0);
+        let mut out = String::new();
+        read.read_to_string(&mut out).unwrap();
+        let null = std::fs::metadata("/dev/null").unwrap();
+        let want = format!(
+            "character special file:{}:{}:{}\nfifo:{pipe_inode}:1234:0\nsocket:{socket_inode}:1234:0\n",
+            null.ino(),
+            null.uid(),
+            null.gid()
+        );
+        assert!(out.ends_with(&want), "{out}");
+    }
+
+    #[test]
+    fn the_hosts_terminal_stays_with_us() {
+        if is_alone() {
+            run(StdioPlan::foreground(OURS).unwrap(), "test -t 0 || test -t 1 || test -t 2 || cat; exit 0");
+        }
+        let pty = nix::pty::openpty(None, None).unwrap();
+        let mut child = command("launch::stdio::tests::the_hosts_terminal_stays_with_us")
+            .stdin(pty.slave.try_clone().unwrap())
+            .stdout(pty.slave.try_clone().unwrap())
+            .stderr(pty.slave.try_clone().unwrap())
+            .spawn()
+            .unwrap();
+        let mut master = File::from(pty.master);
+        // A line, and the end of the input (^D), as one types them.
+        master.write_all(b"typed\n\x04").unwrap();
+        assert_eq!(code_within(&mut child, 20), 0);
+        drop(pty.slave);
+        let mut out = Vec::new();
+        let _hung_up = master.read_to_end(&mut out).unwrap_err();
+        let out = String::from_utf8(out).unwrap();
+        // Echoed by the terminal, and once more by cat.
+        assert_eq!(out.matches("typed").count(), 2, "{out:?}");
+    }
+
+    #[test]
+    fn detached_changes_the_owner_only_and_only_its_user() {
+        if is_alone() {
+            let plan = StdioPlan::detached(USER).unwrap();
+            assert!(plan.child.iter().all(Option::is_none) && plan.relay.is_idle());
+            std::process::exit(0);
+        }
+        let (read, write) = std::io::pipe().unwrap();
+        let stderr = file(b"");
+        let mut child = command("launch::stdio::tests::detached_changes_the_owner_only_and_only_its_user")
+            .stdin(Stdio::null())
+            .stdout(write)
+            .stderr(stderr.try_clone().unwrap())
+            .spawn()
+            .unwrap();
+        assert_eq!(code_within(&mut child, 20), 0);
+        let pipe = fstat(&read).unwrap();
+        assert_eq!((pipe.st_uid, pipe.st_gid), (1234, 0));
+        assert_eq!((stderr.metadata().unwrap().uid(), stderr.metadata().unwrap().gid()), (1234, 0));
+        assert_eq!(std::fs::metadata("/dev/null").unwrap().uid(), 0);
+    }
+}
