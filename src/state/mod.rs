@@ -5,11 +5,11 @@
 //! | file | owns |
 //! |---|---|
 //! | `types`, `resources`, `seccomp` | the keys of state.json |
-//! | `from_spec` | config.json -> libcontainer's `config` |
+//! | `from_spec`, `to_spec` | config.json -> libcontainer's `config`, and what an exec'd process takes from that |
 //! | `dir` | the directory and its files, by descriptor |
 //! | `creating` | what is on disk before a container is made, and undoing one that was cut short |
 //! | `status` | init and the status |
-//! | `report` | what `state`, `list` and hooks are told |
+//! | `report` | what `state` and `list` print |
 //! | `rewrite` | changing a state and keeping what we do not know |
 
 mod creating;
@@ -23,12 +23,13 @@ mod seccomp;
 mod status;
 #[cfg(test)]
 mod tests;
+mod to_spec;
 mod types;
 
 pub use creating::{Aborted, Claim, Creating, Intent};
 pub use dir::{ContainerDir, Root, check_id, does_not_exist};
 pub use from_spec::Origin;
-pub use report::{OCI_VERSION, OciState, Report, annotations, bundle, now, rfc3339_nano};
+pub use report::{OCI_VERSION, Report, annotations, bundle, now, rfc3339_nano};
 pub use resources::{Cgroup, DeviceRule, HugepageLimit, InterfacePriority, Rdma, ThrottleDevice, WeightDevice};
 pub use seccomp::{Arg, Seccomp, Syscall};
 pub use status::{InitProcess, Status, not_running, start_time};

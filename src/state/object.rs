@@ -7,22 +7,34 @@ use serde::{Deserialize, Deserializer};
 ///
 /// * A missing key and `null` both give the type's zero value: runc 1.1 writes `null` where 1.4 writes nothing.
 /// * Unknown keys are ignored; [`super::rewrite`] keeps them.
-/// * Zero values are not written: every reader takes them for granted, and a state is read far more often than written.
+/// * Zero values are not written, unless the field is marked `= always`: readers take them for granted, and a state is read
+///   far more often than written.
 macro_rules! object {
-    ($(#[$meta:meta])* pub struct $name:ident { $($(#[$field_meta:meta])* pub $field:ident : $ty:ty,)* }) => {
+    ($(#[$meta:meta])* pub struct $name:ident { $($fields:tt)* }) => {
+        $crate::state::object::object!(@munch [$(#[$meta])* pub struct $name] [] $($fields)*);
+    };
+    (@munch $head:tt [$($done:tt)*] $(#[$meta:meta])* pub $field:ident : $ty:ty = always, $($rest:tt)*) => {
+        $crate::state::object::object!(@munch $head [$($done)*
+            $(#[$meta])*
+            #[serde(default, deserialize_with = "crate::state::object::or_zero")]
+            pub $field: $ty,
+        ] $($rest)*);
+    };
+    (@munch $head:tt [$($done:tt)*] $(#[$meta:meta])* pub $field:ident : $ty:ty, $($rest:tt)*) => {
+        $crate::state::object::object!(@munch $head [$($done)*
+            $(#[$meta])*
+            #[serde(
+                default,
+                deserialize_with = "crate::state::object::or_zero",
+                skip_serializing_if = "crate::state::object::is_zero"
+            )]
+            pub $field: $ty,
+        ] $($rest)*);
+    };
+    (@munch [$(#[$meta:meta])* pub struct $name:ident] [$($done:tt)*]) => {
         $(#[$meta])*
         #[derive(Debug, Clone, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
-        pub struct $name {
-            $(
-                $(#[$field_meta])*
-                #[serde(
-                    default,
-                    deserialize_with = "crate::state::object::or_zero",
-                    skip_serializing_if = "crate::state::object::is_zero"
-                )]
-                pub $field: $ty,
-            )*
-        }
+        pub struct $name { $($done)* }
     };
 }
 pub(super) use object;

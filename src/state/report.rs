@@ -1,5 +1,5 @@
-//! What is told about a container: the output of `state`, the rows of `list`, and the JSON that hooks and seccomp agents
-//! are given. The order of the keys and the formats are runc's. Knows nothing of where the facts come from.
+//! What is told about a container: the output of `state` and the rows of `list`. The order of the keys and the formats are
+//! runc's. Knows nothing of where the facts come from.
 
 use std::collections::BTreeMap;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -11,7 +11,7 @@ use super::types::{Brief, State};
 use crate::error::{Error, Result};
 
 /// The version of the runtime-spec that we follow; told whatever the bundle says.
-pub const OCI_VERSION: &str = "1.3.0";
+pub use crate::spec::default::OCI_VERSION;
 
 /// What `state` prints, and one element of `list --format json`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -70,51 +70,6 @@ pub fn bundle(labels: &[String]) -> Option<&str> {
 pub fn annotations(labels: &[String]) -> BTreeMap<String, String> {
     let pairs = labels.iter().filter_map(|label| label.split_once('='));
     pairs.filter(|(key, _)| *key != "bundle").map(|(key, value)| (key.to_owned(), value.to_owned())).collect()
-}
-
-/// The state of runtime-spec's runtime.md, as hooks read it from stdin.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct OciState<'a> {
-    /// [`OCI_VERSION`].
-    #[serde(rename = "ociVersion")]
-    pub oci_version: &'a str,
-    /// The container.
-    pub id: &'a str,
-    /// In words.
-    pub status: &'a str,
-    /// In the pid namespace of the hook; absent if the container is stopped.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub pid: Option<i32>,
-    /// Absolute.
-    pub bundle: &'a str,
-    /// Of config.json.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub annotations: Option<&'a BTreeMap<String, String>>,
-}
-
-impl<'a> OciState<'a> {
-    /// From its parts. No pid is told of a container that is stopped.
-    pub fn new(
-        id: &'a str,
-        status: Status,
-        pid: i32,
-        bundle: &'a str,
-        annotations: &'a BTreeMap<String, String>,
-    ) -> OciState<'a> {
-        OciState {
-            oci_version: OCI_VERSION,
-            id,
-            status: status.as_str(),
-            pid: (status != Status::Stopped).then_some(pid),
-            bundle,
-            annotations: (!annotations.is_empty()).then_some(annotations),
-        }
-    }
-
-    /// One line, without a newline.
-    pub fn to_line(&self) -> Result<String> {
-        serde_json::to_string(self).map_err(|e| Error::new(format!("state as JSON: {e}")))
-    }
 }
 
 /// Now, as `created` is written.
@@ -179,19 +134,5 @@ mod tests {
              \"v\"\n  },\n  \"owner\": \"\"\n}"
         );
         assert_eq!(Report::new(state, Status::Stopped).pid, 0);
-    }
-
-    #[test]
-    fn what_hooks_read() {
-        let none = BTreeMap::new();
-        assert_eq!(
-            OciState::new("c", Status::Creating, 9, "/b", &none).to_line().unwrap(),
-            r#"{"ociVersion":"1.3.0","id":"c","status":"creating","pid":9,"bundle":"/b"}"#
-        );
-        let one = BTreeMap::from([("k".to_owned(), "v\n".to_owned())]);
-        assert_eq!(
-            OciState::new("c", Status::Stopped, 9, "/b", &one).to_line().unwrap(),
-            r#"{"ociVersion":"1.3.0","id":"c","status":"stopped","bundle":"/b","annotations":{"k":"v\n"}}"#
-        );
     }
 }

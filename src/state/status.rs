@@ -1,22 +1,23 @@
 //! What a container is doing: its init as a process that cannot be mistaken for another, and the status that follows.
 //! Knows /proc and pidfds; of cgroups only what it is told.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use nix::errno::Errno;
 use nix::poll::PollTimeout;
 
 use super::dir::ContainerDir;
-use super::types::State;
+use super::report::now;
+use super::types::{Config, Extra, State};
 use crate::error::{Error, Result};
+use crate::spec::names::{NAMESPACES, NamespaceKind};
 use crate::sys::pidfd::PidFd;
 use crate::sys::proc;
 
-/// The status of a container, in the words of the runtime-spec.
+/// The status of a container, as commands tell it. (Hooks know `creating` instead of `paused`.)
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Status {
-    /// Being made; only hooks see this.
-    Creating,
     /// Made; init waits for `start`.
     Created,
     /// Started.
@@ -31,7 +32,6 @@ impl Status {
     /// As in the state's JSON.
     pub fn as_str(self) -> &'static str {
         match self {
-            Status::Creating => "creating",
             Status::Created => "created",
             Status::Running => "running",
             Status::Paused => "paused",
@@ -43,6 +43,25 @@ impl Status {
 impl std::fmt::Display for Status {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.pad(self.as_str())
+    }
+}
+
+impl State {
+    /// The state of a container whose init has just been made; `start_time` is [`start_time`] of it.
+    pub fn new(id: &str, pid: i32, start_time: u64, config: Config, cgroup_paths: BTreeMap<String, String>) -> State {
+        let namespace = |kind: &NamespaceKind| (kind.libcontainer.to_owned(), format!("/proc/{pid}/ns/{}", kind.file));
+        State {
+            id: id.to_owned(),
+            init_process_pid: pid,
+            init_process_start: start_time,
+            created: now(),
+            rootless: config.rootless_euid && config.rootless_cgroups,
+            config,
+            cgroup_paths,
+            namespace_paths: NAMESPACES.iter().map(namespace).collect(),
+            dunnage: Extra { format: 1, version: env!("CARGO_PKG_VERSION").to_owned() },
+            ..State::default()
+        }
     }
 }
 
@@ -135,5 +154,40 @@ fn is_same(pid: i32, start_time: u64) -> Result<bool> {
         Ok(Some(stat)) => Ok(stat.start_time == start_time && !stat.is_dead()),
         Ok(None) => Ok(false),
         Err(e) => Err(Error::sys(format!("read /proc/{pid}/stat"), e)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_new_state_has_what_runc_relies_on() {
+        let paths = BTreeMap::from([(String::new(), "/sys/fs/cgroup/x".to_owned())]);
+        let config = Config { rootless_euid: true, rootless_cgroups: true, ..Config::default() };
+        let json = serde_json::to_value(State::new("c", 7, 99, config, paths)).unwrap();
+        assert_eq!(json["id"], "c");
+        assert_eq!((&json["init_process_pid"], &json["init_process_start"]), (&7.into(), &99.into()));
+        assert_eq!((&json["rootless"], &json["cgroup_paths"][""]), (&true.into(), &"/sys/fs/cgroup/x".into()));
+        assert_eq!(json["namespace_paths"].as_object().unwrap().len(), 8);
+        assert_eq!(json["namespace_paths"]["NEWNS"], "/proc/7/ns/mnt");
+        // It is dereferenced without a look.
+        assert!(json["config"]["cgroups"].is_object());
+        assert_eq!(json["dunnage"]["format"], 1);
+        assert!(json["created"].as_str().unwrap().ends_with('Z'));
+    }
+
+    #[test]
+    fn a_process_is_known_by_pid_and_start_time() {
+        let pid = i32::try_from(std::process::id()).unwrap();
+        let start = start_time(pid).unwrap();
+        let own = InitProcess::open(pid, start).unwrap().unwrap();
+        assert_eq!((own.pid, own.start_time), (pid, start));
+        own.kill(0).unwrap();
+        assert_eq!(own.kill(1000).unwrap_err().to_string(), "unable to signal init: invalid argument");
+        assert!(!own.wait(Duration::ZERO).unwrap());
+        for (pid, start) in [(pid, start + 1), (i32::MAX, start), (0, start), (-1, start)] {
+            assert!(InitProcess::open(pid, start).unwrap().is_none(), "{pid} {start}");
+        }
     }
 }

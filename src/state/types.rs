@@ -95,7 +95,8 @@ object! {
 }
 
 object! {
-    /// libcontainer's `config`, all of it. Not in it: the process (args, env, cwd, user), which `exec` reads from the bundle.
+    /// libcontainer's `config`, all of it. Not in it: the process (args, env, cwd, user), which `exec` reads
+    /// from the bundle.
     pub struct Config {
         /// `--no-pivot`.
         pub no_pivot_root: bool,
@@ -110,9 +111,9 @@ object! {
         /// `MS_*` flags.
         pub rootPropagation: u64,
         /// In order.
-        pub mounts: Vec<Mount>,
+        pub mounts: Vec<Mount> = always,
         /// Nodes of /dev, the default ones included.
-        pub devices: Vec<Device>,
+        pub devices: Vec<Device> = always,
         /// Host name -> name inside.
         pub netDevices: BTreeMap<String, NetDevice>,
         /// SELinux context of the mounts.
@@ -127,8 +128,8 @@ object! {
         pub capabilities: Option<Capabilities>,
         /// `loopback` if the network namespace is new.
         pub networks: Vec<Network>,
-        /// Paths, driver and limits.
-        pub cgroups: Cgroup,
+        /// Paths, driver and limits. runc crashes on a state without.
+        pub cgroups: Cgroup = always,
         /// Written by libcontainer's other users; runc's command line does not.
         pub apparmor_profile: String,
         /// SELinux label of the process.

@@ -3,7 +3,7 @@
 
 use crate::common::{Bundle, Value, case, json, other_runtime};
 use dunnage::spec::Spec;
-use dunnage::state::{Brief, Claim, Config, ContainerDir, Origin, Report, State, Status};
+use dunnage::state::{Brief, Claim, Config, ContainerDir, Origin, Report, State};
 use std::fs;
 
 /// Whether the container's freezer says so, in whichever hierarchy it is.
