@@ -1,1 +1,159 @@
-//! (being written)
+//! `linux.seccomp` -> a BPF program, and what goes with it to seccomp(2). Pure: asks the kernel nothing, changes nothing.
+//!
+//! [`rules`] says what a profile means, [`arch`] (over the generated [`tables`]) which numbers its names have, [`emit`] which
+//! shape the program has, [`bpf`] writes and interprets instructions, [`explain`] tells a person what came out.
+//!
+//! The meaning is libseccomp's and runc's. The differences, each of which tests/seccomp knows by name:
+//!
+//! * libseccomp 2.5 loses or inverts some comparisons other than `EQ` and `MASKED_EQ` where several rules of one call have
+//!   them, refuses (EEXIST) some rules of one call with different actions, and does not come to an end with some others. Here
+//!   every rule means what it says.
+//! * In the search for the newest call of a profile (see [`rules::Profile::newest`]) runc counts the private calls of 32-bit
+//!   ARM, which are numbered from 0xf0000, so that no call is ever newer, and does not count `socket` and others that some
+//!   architectures also have behind `socketcall` and `ipc`, so that it may answer ENOSYS to calls that the profile names.
+//!   Here it is the other way round.
+
+pub mod arch;
+pub mod bpf;
+mod emit;
+mod explain;
+pub mod rules;
+#[allow(missing_docs)]
+mod tables;
+
+pub use arch::{Arch, native};
+pub use bpf::SockFilter;
+pub use explain::explain;
+
+use crate::error::{Error, Result};
+use crate::spec::Seccomp;
+
+/// `SECCOMP_FILTER_FLAG_*` of `linux/seccomp.h`.
+pub mod flag {
+    /// All threads of the process get the filter.
+    pub const TSYNC: u32 = 1 << 0;
+    /// Actions other than ALLOW are logged.
+    pub const LOG: u32 = 1 << 1;
+    /// Speculative store bypass stays allowed.
+    pub const SPEC_ALLOW: u32 = 1 << 2;
+    /// seccomp(2) returns the descriptor of the listener.
+    pub const NEW_LISTENER: u32 = 1 << 3;
+    /// A call that waits for its listener's answer can be killed only.
+    pub const WAIT_KILLABLE_RECV: u32 = 1 << 5;
+}
+
+/// The flags of the specification, in the order of `runc features`.
+pub static FLAGS: [(&str, u32); 4] = [
+    ("SECCOMP_FILTER_FLAG_TSYNC", flag::TSYNC),
+    ("SECCOMP_FILTER_FLAG_SPEC_ALLOW", flag::SPEC_ALLOW),
+    ("SECCOMP_FILTER_FLAG_LOG", flag::LOG),
+    ("SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV", flag::WAIT_KILLABLE_RECV),
+];
+
+/// The names of the actions, sorted; for `features`.
+pub fn actions() -> impl Iterator<Item = &'static str> {
+    rules::ACTIONS.iter().map(|(name, ..)| *name)
+}
+
+/// The names of the operators, sorted; for `features`.
+pub fn operators() -> impl Iterator<Item = &'static str> {
+    rules::OPERATORS.iter().map(|(name, _)| *name)
+}
+
+/// The names of the architectures, sorted; for `features`.
+pub fn arches() -> impl Iterator<Item = &'static str> {
+    arch::ARCHES.iter().map(|a| a.name)
+}
+
+/// What seccomp(2) is to be given.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Program {
+    /// The instructions, at most [`bpf::MAX_INSTRUCTIONS`].
+    pub filter: Vec<SockFilter>,
+    /// `SECCOMP_FILTER_FLAG_*`, [`flag::NEW_LISTENER`] included if `notify`.
+    pub flags: u32,
+    /// A rule notifies: the listener goes to the profile's `listenerPath`.
+    pub notify: bool,
+    /// Names that no architecture has: skipped.
+    pub unknown: Vec<String>,
+}
+
+/// Compiles a profile, or nothing if it says nothing (no `defaultAction` and no `syscalls`).
+///
+/// `native` is the architecture of the host, which a program always has; `supported` are the `SECCOMP_FILTER_FLAG_*` that the
+/// kernel knows.
+pub fn compile(seccomp: &Seccomp, native: &'static Arch, supported: u32) -> Result<Option<Program>> {
+    if seccomp.default_action.is_empty() && seccomp.syscalls.is_empty() {
+        return Ok(None);
+    }
+    let arches = arches_of(seccomp, native)?;
+    let profile = rules::Profile::new(seccomp)?;
+    let flags = flags(seccomp.flags.as_deref(), supported, profile.notify)?;
+    let parts: Vec<_> = arches
+        .into_iter()
+        .map(|(arch, listed)| emit::Part {
+            arch,
+            verdicts: profile.verdicts(arch),
+            newest: if listed && profile.is_closed() { profile.newest(arch) } else { None },
+        })
+        .collect();
+    let filter = emit::program(&parts, profile.default);
+    if filter.len() > bpf::MAX_INSTRUCTIONS {
+        let what = format!(
+            "the seccomp profile needs a program of {} instructions, the kernel takes {}",
+            filter.len(),
+            bpf::MAX_INSTRUCTIONS
+        );
+        return Err(Error::new(what).field("/linux/seccomp/syscalls"));
+    }
+    let unknown = profile.unknown.iter().map(|name| (*name).to_owned()).collect();
+    Ok(Some(Program { filter, flags, notify: profile.notify, unknown }))
+}
+
+/// The native architecture first, because most calls are its; and whether the profile lists it. The rest as listed.
+fn arches_of(seccomp: &Seccomp, native: &'static Arch) -> Result<Vec<(&'static Arch, bool)>> {
+    let mut arches = vec![(native, false)];
+    for (i, name) in seccomp.architectures.iter().enumerate() {
+        let field = || format!("/linux/seccomp/architectures/{i}");
+        let Some(arch) = arch::by_name(name) else {
+            return Err(Error::new(format!("string {name} is not a valid arch for seccomp")).field(field()));
+        };
+        if arch.big_endian != native.big_endian {
+            let what = format!(
+                "error adding architecture to seccomp filter: {name} has not the byte order of {}",
+                native.name
+            );
+            return Err(Error::new(what).field(field()));
+        }
+        match arches.iter_mut().find(|(a, _)| *a == arch) {
+            Some(known) => known.1 = true,
+            None => arches.push((arch, true)),
+        }
+    }
+    Ok(arches)
+}
+
+/// The flags for seccomp(2).
+fn flags(names: Option<&[String]>, supported: u32, notify: bool) -> Result<u32> {
+    let mut flags = if notify { flag::NEW_LISTENER } else { 0 };
+    let Some(names) = names else {
+        return Ok(flags | (flag::SPEC_ALLOW & supported));
+    };
+    for (i, name) in names.iter().enumerate() {
+        let refuse = |what: String| Error::new(what).field(format!("/linux/seccomp/flags/{i}"));
+        let Some((_, flag)) = FLAGS.iter().find(|(n, _)| n == name) else {
+            return Err(refuse(format!("seccomp flag {name} is not known to runc")));
+        };
+        match *flag {
+            // The filter is loaded by a process of one thread.
+            flag::TSYNC => {}
+            flag if flag & supported == 0 => {
+                return Err(refuse(format!("seccomp flag {name} is not supported by the kernel")));
+            }
+            // The kernel refuses it where nobody listens.
+            flag::WAIT_KILLABLE_RECV if !notify => {}
+            flag => flags |= flag,
+        }
+    }
+    Ok(flags)
+}
