@@ -13,8 +13,4 @@
 
 mod common;
 
-mod mounts;
-mod namespaces;
 mod process;
-mod rootfs;
-mod state_format;

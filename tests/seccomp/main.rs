@@ -1,0 +1,12 @@
+//! The seccomp compiler against others: libseccomp, runc, seccompiler, the kernel's numbers, and the clock.
+//! Needs the Debian packages python3, libseccomp2, runc, strace and golang-github-containers-common; fails without them.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::arithmetic_side_effects
+)]
+#![allow(clippy::cast_possible_truncation)]
+
+mod against_libseccomp;
