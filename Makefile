@@ -49,10 +49,10 @@ bench: toolchain ## measure ourselves against the floor, runc, crun and youki; w
 	RUNTIMES="dunnage=$(abspath $(BINARY)) $(RUNTIMES)" integration/bench/run.sh
 
 man: toolchain ## man pages, into target/generated/man
-	$(CARGO) run -q --release --bin docgen -- man $(GENERATED)/man
+	$(CARGO) run -q --release -p docgen -- man $(GENERATED)/man
 
 completions: toolchain ## bash, zsh and fish completions, into target/generated/completions
-	$(CARGO) run -q --release --bin docgen -- completions $(GENERATED)/completions
+	$(CARGO) run -q --release -p docgen -- completions $(GENERATED)/completions
 
 install: build man completions ## the binary, man pages and completions, below $(DESTDIR)$(PREFIX)
 	install -D -m 0755 $(BINARY) $(DESTDIR)$(PREFIX)/sbin/dunnage

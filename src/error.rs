@@ -7,7 +7,7 @@ use std::fmt;
 pub use nix::errno::Errno;
 
 /// The result of everything that can fail.
-pub type Result<T> = std::result::Result<T, Error>;
+pub type Result<T, E = Error> = std::result::Result<T, E>;
 
 /// One failure, told from the outside in: `doing: ... : call: errno (config.json /field): hint`.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -5,6 +5,7 @@
 //! | module | owns |
 //! |---|---|
 //! | [`cli`] | the command line: flags -> one call -> print |
+//! | [`container`] | what can be done to a container that exists: status, kill, pause, resume, pids, delete |
 //! | [`launch`] | the parent's half of a start: clone3, barriers, id maps, hooks, console, clean-up |
 //! | [`state`], [`cgroup`] | the state directory in libcontainer's format; control groups |
 //! | [`plan`] | pure: (spec, host, options) -> plan. `plan/compile.rs` is *the* order of creation |
@@ -14,6 +15,7 @@
 
 pub mod cgroup;
 pub mod cli;
+pub mod container;
 pub mod error;
 pub mod launch;
 pub mod log;

@@ -381,7 +381,7 @@ impl Display for Rfc3339 {
 }
 
 /// Year, month and day of the Gregorian calendar, for days since 1970-01-01.
-fn civil(days: u64) -> (u64, u64, u64) {
+pub(crate) fn civil(days: u64) -> (u64, u64, u64) {
     let leap = |year: u64| year.is_multiple_of(4) && (!year.is_multiple_of(100) || year.is_multiple_of(400));
     let mut left = days;
     let mut year = 1970_u64;

@@ -1,14 +1,21 @@
 //! argv -> cli -> one command -> exit code: the only place that prints an error or exits.
 
+#![cfg_attr(not(test), no_main)]
+
 use std::ffi::OsString;
 use std::io::Write;
-use std::process::ExitCode;
 
 use dunnage::cli::{self, Parsed, Refusal};
 use dunnage::error::Error;
 use dunnage::log;
+use dunnage::sys::start;
 
-fn main() -> ExitCode {
+/// The C library's entry, not Rust's: see [`start`] for what that saves. std takes argv from the C library by itself.
+///
+/// SAFETY of the attribute: no other `main` is in the program.
+#[cfg_attr(not(test), unsafe(no_mangle))]
+extern "C" fn main() -> i32 {
+    start::prepare();
     run(std::env::args_os().collect()).into()
 }
 

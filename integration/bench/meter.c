@@ -7,10 +7,11 @@
 //
 // Prints one line a step, then one for the whole: "wall_ns user_us sys_us maxrss_kib status". The whole counts the
 // processes that a command left behind too (a container's first process outlives `create`): they are reparented to us,
-// and @reap waits for all that still run.
+// and @reap waits for all that still run. A command that does not end is killed after some seconds (status 137).
 #define _GNU_SOURCE
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <spawn.h>
 #include <stdio.h>
 #include <string.h>
@@ -21,6 +22,11 @@
 #include <unistd.h>
 
 extern char **environ;
+
+// Longer than any command here takes: what takes this long waits for something that will not come.
+enum { PATIENCE_S = 5 };
+
+static void give_up(int signal) { (void)signal; }  // it only interrupts wait4
 
 static long long now(void) {
 	struct timespec t;
@@ -42,7 +48,9 @@ static int step(char **argv, posix_spawn_file_actions_t *actions) {
 	int status = 0;
 	long long start = now();
 	if (strcmp(argv[0], "@reap") == 0) {
-		while (wait(&status) > 0 || errno == EINTR) {}
+		alarm(PATIENCE_S);
+		while (wait(&status) > 0) {}
+		alarm(0);
 		memset(&usage, 0, sizeof usage);
 		print(now() - start, &usage, 0);
 		return 0;
@@ -53,13 +61,17 @@ static int step(char **argv, posix_spawn_file_actions_t *actions) {
 		fprintf(stderr, "meter: %s: %s\n", argv[0], strerror(error));
 		return 1;
 	}
-	while (wait4(pid, &status, 0, &usage) < 0 && errno == EINTR) {}
+	alarm(PATIENCE_S);
+	while (wait4(pid, &status, 0, &usage) < 0 && errno == EINTR) kill(pid, SIGKILL);
+	alarm(0);
 	print(now() - start, &usage, status);
 	return 0;
 }
 
 int main(int argc, char **argv) {
 	if (argc < 2) return 2;
+	struct sigaction action = {.sa_handler = give_up};
+	sigaction(SIGALRM, &action, NULL);
 	prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0);
 	posix_spawn_file_actions_t actions;
 	posix_spawn_file_actions_init(&actions);

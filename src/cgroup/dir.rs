@@ -1,8 +1,10 @@
 //! Reading and writing the files of one cgroup: one read(2) or write(2) each, as the kernel wants it (a value is one
 //! write; there are no partial writes). Must not know what the files mean.
 
+use std::ffi::{CStr, CString};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
+use nix::dir::Type;
 use nix::fcntl::{AT_FDCWD, OFlag, openat};
 use nix::sys::stat::Mode;
 use nix::unistd::{read, write};
@@ -96,6 +98,29 @@ impl Dir {
             }
         }
     }
+}
+
+/// Opens a directory below `at`.
+pub(super) fn open_dir(at: BorrowedFd<'_>, name: &CStr) -> std::result::Result<OwnedFd, Errno> {
+    openat(at, name, OFlag::O_RDONLY | OFlag::O_DIRECTORY | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC, Mode::empty())
+}
+
+/// The names of the directories in a directory; any bytes, because the container may have chosen them.
+pub(super) fn list_dirs(dir: BorrowedFd<'_>) -> std::result::Result<Vec<CString>, Errno> {
+    let mut stream = nix::dir::Dir::from_fd(open_dir(dir, c".")?)?;
+    let mut names = Vec::new();
+    for entry in stream.iter() {
+        let entry = entry?;
+        if entry.file_type() == Some(Type::Directory) && !matches!(entry.file_name().to_bytes(), b"." | b"..") {
+            names.push(entry.file_name().to_owned());
+        }
+    }
+    Ok(names)
+}
+
+/// Reads a file below `at` to its end.
+pub(super) fn read_at(at: BorrowedFd<'_>, file: &str) -> std::result::Result<String, Errno> {
+    read_to_end(&openat(at, file, OFlag::O_RDONLY | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC, Mode::empty())?)
 }
 
 /// Reads a file of procfs or cgroupfs to its end.

@@ -10,18 +10,31 @@
 //! | [`create`], [`apply`], [`exec`] | making a cgroup, writing its limits, entering it |
 //!
 //! The way through: [`Host::detect`] -> [`Paths::new`] -> (state file) -> [`OwnedCgroup::new`] -> [`OwnedCgroup::create`]
-//! -> [`Cgroup::clone_into`] / [`Cgroup::enter`] -> [`Cgroup::apply`] -> [`OwnedCgroup::kill_all`] ->
+//! -> [`Cgroup::clone_into`] / [`Cgroup::enter_v1`] -> [`Cgroup::apply`] -> [`OwnedCgroup::kill_all`] ->
 //! [`OwnedCgroup::remove`].
 //!
 //! cgroupfs has no symbolic links, so a path below its mount leads where it says; on v2 a descriptor of the directory is
 //! held all the same, because clone3(2) and bpf(2) want one.
 
+pub mod apply;
+pub mod create;
+pub mod devices;
 mod dir;
+pub mod exec;
 pub mod host;
+pub mod owned;
 pub mod paths;
+pub mod settings;
+#[cfg(test)]
+#[allow(clippy::arithmetic_side_effects)] // A panic is what a test wants.
+mod tests;
 
+pub use create::{Cgroup, Denied};
+pub use devices::DeviceList;
 pub use host::Host;
+pub use owned::{OwnedCgroup, is_frozen};
 pub use paths::Paths;
+pub use settings::Settings;
 
 /// Who makes the cgroup.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]

@@ -1,7 +1,8 @@
 //! `delete`: ends what still runs of a container where that is asked for, then removes it.
 
 use super::definition::{Definition, Flag, Takes};
-use super::{Command, Global, Matches, id};
+use super::{Command, Global, Matches, id, root};
+use crate::container;
 use crate::error::Result;
 
 /// The command.
@@ -37,6 +38,7 @@ impl DeleteArgs {
     }
 }
 
-pub(super) fn run(_global: &Global, _args: &DeleteArgs) -> Result<u8> {
-    Err(super::unavailable())
+pub(super) fn run(global: &Global, args: &DeleteArgs) -> Result<u8> {
+    container::delete(&root::find(global)?.path, &args.id, args.force)?;
+    Ok(0)
 }

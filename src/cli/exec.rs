@@ -5,8 +5,10 @@ use std::path::PathBuf;
 
 use super::definition::shared::{CONSOLE_SOCKET, DETACH, PID_FILE, PIDFD_SOCKET, PRESERVE_FDS};
 use super::definition::{Definition, Flag, Takes};
-use super::{Command, Global, Matches, id};
-use crate::error::{Error, Result};
+use super::process::{process, sub_cgroups};
+use super::{Command, Global, Matches, id, open};
+use crate::error::{Context, Error, Result};
+use crate::state::{self, Status};
 
 /// The command.
 pub static COMMAND: Definition = Definition {
@@ -134,6 +136,20 @@ impl ExecArgs {
     }
 }
 
-pub(super) fn run(_global: &Global, _args: &ExecArgs) -> Result<u8> {
-    Err(super::unavailable()).map_err(|e: Error| e.doing("exec failed"))
+pub(super) fn run(global: &Global, args: &ExecArgs) -> Result<u8> {
+    exec(global, args).doing(|| "exec failed")
+}
+
+fn exec(global: &Global, args: &ExecArgs) -> Result<u8> {
+    let container = open(global, &args.id)?;
+    match container.status()? {
+        Status::Stopped => return Err(Error::new("cannot exec in a stopped container")),
+        Status::Paused if !args.ignore_paused => {
+            return Err(Error::new("cannot exec in a paused container (use --ignore-paused to override)"));
+        }
+        _ => {}
+    }
+    let _process = process(args, state::bundle(&container.state.config.labels))?;
+    let _sub_cgroups = sub_cgroups(&args.cgroup)?;
+    Err(super::unavailable())
 }

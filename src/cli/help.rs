@@ -4,7 +4,7 @@ use std::ffi::OsString;
 
 use super::definition::Definition;
 use super::{Command, Global, print, usage};
-use crate::error::{Error, Result};
+use crate::error::Result;
 
 /// The command.
 pub static COMMAND: Definition = Definition {
@@ -23,7 +23,7 @@ Shows what COMMAND does and which flags it has; without COMMAND, what commands t
 /// `help`
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct HelpArgs {
-    /// Of which command; `None`: of the program.
+    /// Of which command, one that there is; `None`: of the program.
     pub command: Option<OsString>,
 }
 
@@ -33,13 +33,7 @@ pub(super) fn of(command: Option<OsString>) -> Command {
 }
 
 pub(super) fn run(global: &Global, args: &HelpArgs) -> Result<u8> {
-    let definition = match &args.command {
-        None => None,
-        Some(name) => Some(
-            super::command(name)
-                .ok_or_else(|| Error::new(format!("No help topic for '{}'", name.to_string_lossy())))?,
-        ),
-    };
+    let definition = args.command.as_deref().and_then(super::command);
     print(&usage::help_text(definition, global.program()))?;
     Ok(0)
 }

@@ -16,6 +16,7 @@ pub mod kill;
 pub mod list;
 pub mod pause;
 pub mod plan;
+pub mod process;
 pub mod ps;
 pub mod resume;
 pub mod run;
@@ -30,6 +31,7 @@ use std::path::{Path, PathBuf};
 pub use definition::shown_all as clap_command;
 pub use usage::Refusal;
 
+use crate::container::Container;
 use crate::error::{Error, Result};
 use crate::log;
 use definition::{DEBUG, Definition, LOG, LOG_FORMAT, Matches, ROOT, ROOTLESS, SYSTEMD_CGROUP};
@@ -239,13 +241,23 @@ fn understand(
     }
     match definition.arguments_fault(matches.arguments.len()) {
         Some(fault) => Err(Refusal::arguments(global, definition, &fault)),
-        None => Ok((definition.read)(matches)),
+        None => match (definition.read)(matches) {
+            Command::Help(help::HelpArgs { command: Some(name) }) if self::command(&name).is_none() => {
+                Err(Refusal::unknown_command(&name))
+            }
+            command => Ok(command),
+        },
     }
 }
 
 /// The first positional argument as the id of a container. One that is not UTF-8 is no valid id, and stays none.
 fn id(matches: &Matches) -> String {
     matches.arguments.first().map(|id| id.to_string_lossy().into_owned()).unwrap_or_default()
+}
+
+/// The container that a command is about.
+fn open(global: &Global, id: &str) -> Result<Container> {
+    Container::open(&root::find(global)?.path, id)
 }
 
 /// For a command whose work is not there.

@@ -1,8 +1,9 @@
 //! `pause`: freezes the cgroup.
 
 use super::definition::Definition;
-use super::{Command, Global, Matches, id};
+use super::{Command, Global, Matches, id, open};
 use crate::error::Result;
+use crate::log;
 
 /// The command.
 pub static COMMAND: Definition = Definition {
@@ -31,6 +32,12 @@ impl PauseArgs {
     }
 }
 
-pub(super) fn run(_global: &Global, _args: &PauseArgs) -> Result<u8> {
-    Err(super::unavailable())
+pub(super) fn run(global: &Global, args: &PauseArgs) -> Result<u8> {
+    let container = open(global, &args.id)?;
+    container.pause().inspect_err(|_| {
+        if container.state.config.rootless_cgroups {
+            log::warn("runc pause failure might be caused by lack of full access to cgroups");
+        }
+    })?;
+    Ok(0)
 }

@@ -1,8 +1,9 @@
 //! `resume`: thaws the cgroup.
 
 use super::definition::Definition;
-use super::{Command, Global, Matches, id};
+use super::{Command, Global, Matches, id, open};
 use crate::error::Result;
+use crate::log;
 
 /// The command.
 pub static COMMAND: Definition = Definition {
@@ -31,6 +32,12 @@ impl ResumeArgs {
     }
 }
 
-pub(super) fn run(_global: &Global, _args: &ResumeArgs) -> Result<u8> {
-    Err(super::unavailable())
+pub(super) fn run(global: &Global, args: &ResumeArgs) -> Result<u8> {
+    let container = open(global, &args.id)?;
+    container.resume().inspect_err(|_| {
+        if container.state.config.rootless_cgroups {
+            log::warn("runc resume failure might be caused by lack of full access to cgroups");
+        }
+    })?;
+    Ok(0)
 }

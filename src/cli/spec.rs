@@ -1,11 +1,15 @@
 //! `spec`: writes a config.json to begin with.
 
+use std::fs::OpenOptions;
+use std::io::{ErrorKind, Write};
 use std::path::PathBuf;
 
 use super::definition::shared::BUNDLE;
 use super::definition::{Definition, Flag, Takes};
 use super::{Command, Matches};
-use crate::error::Result;
+use crate::cgroup::host::{Host, Version};
+use crate::error::{Error, Result};
+use crate::spec::default;
 
 /// The command.
 pub static COMMAND: Definition = Definition {
@@ -40,6 +44,21 @@ impl SpecArgs {
     }
 }
 
-pub(super) fn run(_args: &SpecArgs) -> Result<u8> {
-    Err(super::unavailable())
+pub(super) fn run(args: &SpecArgs) -> Result<u8> {
+    if let Some(bundle) = &args.bundle {
+        std::env::set_current_dir(bundle).map_err(|e| Error::io(format_args!("chdir {}", bundle.display()), &e))?;
+    }
+    let cgroup_v2 = Host::detect()?.version() == Version::V2;
+    let spec = match args.rootless {
+        false => default::spec(cgroup_v2),
+        true => default::rootless(cgroup_v2, nix::unistd::geteuid().as_raw(), nix::unistd::getegid().as_raw()),
+    };
+    let mut file = match OpenOptions::new().write(true).create_new(true).open("config.json") {
+        Err(e) if e.kind() == ErrorKind::AlreadyExists => {
+            return Err(Error::new("File config.json exists. Remove it first"));
+        }
+        opened => opened.map_err(|e| Error::io("open config.json", &e))?,
+    };
+    file.write_all(&default::to_json(&spec)?).map_err(|e| Error::io("write config.json", &e))?;
+    Ok(0)
 }

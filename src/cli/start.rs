@@ -1,7 +1,7 @@
 //! `start`: the one call to `launch::start`.
 
 use super::definition::Definition;
-use super::{Command, Global, Matches, id};
+use super::{Command, Global, Matches, id, open};
 use crate::error::Result;
 
 /// The command.
@@ -31,6 +31,7 @@ impl StartArgs {
     }
 }
 
-pub(super) fn run(_global: &Global, _args: &StartArgs) -> Result<u8> {
+pub(super) fn run(global: &Global, args: &StartArgs) -> Result<u8> {
+    let _container = open(global, &args.id)?;
     Err(super::unavailable())
 }

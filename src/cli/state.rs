@@ -1,8 +1,9 @@
 //! `state`: the state of one container, as JSON.
 
 use super::definition::Definition;
-use super::{Command, Global, Matches, id};
+use super::{Command, Global, Matches, id, open, print};
 use crate::error::Result;
+use crate::state::Report;
 
 /// The command.
 pub static COMMAND: Definition = Definition {
@@ -32,6 +33,9 @@ impl StateArgs {
     }
 }
 
-pub(super) fn run(_global: &Global, _args: &StateArgs) -> Result<u8> {
-    Err(super::unavailable())
+pub(super) fn run(global: &Global, args: &StateArgs) -> Result<u8> {
+    let container = open(global, &args.id)?;
+    let status = container.status()?;
+    print(&Report::new(container.state, status).pretty()?)?;
+    Ok(0)
 }

@@ -1,5 +1,7 @@
 //! Lists of CPUs and memory nodes (`0-3,7`) as bit masks.
 
+use super::text::quote;
+
 /// A set of small numbers, as the kernel takes it: bit n of the little-endian sequence of words.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Mask {
@@ -39,7 +41,7 @@ pub const MAX_CPUS: u32 = 8192;
 pub const MAX_NODES: u32 = 1024;
 
 /// Parses a list of numbers below `limit`. Spaces around numbers and empty elements are allowed, as the schema's pattern
-/// `^[0-9, -]*$` and runc have it; signs are not. An empty list gives the empty set.
+/// `^[0-9, -]*$` and runc have it; signs are not. An empty text gives the empty set. The errors are in Go's words.
 pub fn parse(list: &str, limit: u32) -> Result<Mask, String> {
     let mut mask = Mask::default();
     for element in list.split(',').map(str::trim).filter(|e| !e.is_empty()) {
@@ -55,13 +57,16 @@ pub fn parse(list: &str, limit: u32) -> Result<Mask, String> {
         }
         (first..=last).for_each(|n| mask.insert(n));
     }
+    if mask.words.is_empty() && !list.is_empty() {
+        return Err(format!("no members found in set {}", quote(list)));
+    }
     Ok(mask)
 }
 
 fn number(text: &str, limit: u32) -> Result<u32, String> {
     let text = text.trim();
     if text.is_empty() || !text.bytes().all(|b| b.is_ascii_digit()) {
-        return Err(format!("not a number: {}", super::text::quote(text)));
+        return Err(format!("strconv.ParseUint: parsing {}: invalid syntax", quote(text)));
     }
     match text.parse() {
         Ok(n) if n < limit => Ok(n),
@@ -92,10 +97,11 @@ mod tests {
     fn refused() {
         for (text, why) in [
             ("3-1", "invalid range: 3-1"),
-            ("x", "not a number: \"x\""),
-            ("+1", "not a number: \"+1\""),
-            ("-1", "not a number: \"\""),
-            ("1-2-3", "not a number: \"2-3\""),
+            ("x", "strconv.ParseUint: parsing \"x\": invalid syntax"),
+            ("+1", "strconv.ParseUint: parsing \"+1\": invalid syntax"),
+            ("-1", "strconv.ParseUint: parsing \"\": invalid syntax"),
+            ("1-2-3", "strconv.ParseUint: parsing \"2-3\": invalid syntax"),
+            (", ", "no members found in set \", \""),
             ("8192", "values larger than 8191 are not supported"),
             ("0-99999999999999999999", "values larger than 8191 are not supported"),
         ] {

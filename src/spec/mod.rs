@@ -5,16 +5,21 @@
 //! Names of an enumeration stay text, so that validation, which knows the field, decides between error and warning.
 
 mod config;
+pub mod default;
+pub mod features;
 mod linux;
 pub mod list;
 pub mod mount_options;
 pub mod names;
 mod object;
+pub mod parse;
+pub mod problem;
 mod process;
 mod resources;
 mod seccomp;
 pub mod sysctl;
 pub mod text;
+pub mod validate;
 
 pub use config::{Hook, Hooks, Mount, Root, Spec};
 pub use linux::{Device, IdMapping, IntelRdt, Linux, MemoryPolicy, Namespace, NetDevice, Personality, TimeOffset};

@@ -1,9 +1,12 @@
 //! Kernel calls that nix does not have, one small function each, named as the kernel names them. The only unsafe code of
 //! the library. Knows no other module but [`crate::error`]'s `Errno`.
 
+pub mod bpf;
 pub mod children;
 pub mod descriptors;
+pub mod flock;
 pub mod pidfd;
 pub mod proc;
 pub mod spawn;
+pub mod start;
 pub mod tty;

@@ -113,23 +113,25 @@ mod tests {
 
     #[test]
     fn exit_status() {
-        let child = Command::new("/bin/sh").args(["-c", "exit 7"]).spawn().unwrap();
+        let mut child = Command::new("/bin/sh").args(["-c", "exit 7"]).spawn().unwrap();
         let fd = PidFd::open(pid(&child)).unwrap();
         assert!(fd.wait_exit(PollTimeout::NONE).unwrap());
         assert_eq!(fd.reap(), Ok(Exit::Code(7)));
         assert_eq!(fd.send_signal(0), Err(Errno::ESRCH));
         assert_eq!(fd.reap(), Err(Errno::ECHILD));
+        assert!(child.wait().is_err(), "reaped already");
     }
 
     #[test]
     fn killed() {
-        let child = Command::new("/bin/sleep").arg("60").stdout(Stdio::null()).spawn().unwrap();
+        let mut child = Command::new("/bin/sleep").arg("60").stdout(Stdio::null()).spawn().unwrap();
         let fd = PidFd::open(pid(&child)).unwrap();
         assert_eq!(fd.try_reap(), Ok(None));
         assert_eq!(fd.wait_exit(PollTimeout::ZERO), Ok(false));
         fd.send_signal(libc::SIGKILL).unwrap();
         let exit = fd.reap().unwrap();
         assert_eq!((exit, exit.shell_status()), (Exit::Signal(libc::SIGKILL), 137));
+        assert!(child.wait().is_err(), "reaped already");
     }
 
     #[test]

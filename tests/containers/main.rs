@@ -13,4 +13,8 @@
 
 mod common;
 
+mod mounts;
+mod namespaces;
 mod process;
+mod rootfs;
+mod state_format;

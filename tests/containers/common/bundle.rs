@@ -326,7 +326,10 @@ impl Bundle {
     #[track_caller]
     pub fn assert_gone(&self) {
         assert!(!self.state_dir().exists(), "{} is left", self.state_dir().display());
-        assert_eq!(host::pids_in_cgroup(&self.cgroup), Vec::<i32>::new(), "processes are left");
+        // Killed processes may still be on their way out.
+        eventually("no process of the container to be left", || {
+            host::pids_in_cgroup(&self.cgroup).into_iter().all(|pid| !host::alive(pid)).then_some(())
+        });
         assert_eq!(host::cgroup_leftovers(&self.cgroup), Vec::<PathBuf>::new(), "cgroups are left");
     }
 }

@@ -200,6 +200,26 @@ impl fmt::Display for Out {
     }
 }
 
+/// A process beside the test, killed by its pid at the end.
+pub struct Beside(pub Child);
+
+impl Beside {
+    pub fn spawn(argv: &[&str]) -> Beside {
+        Beside(std::process::Command::new(argv[0]).args(&argv[1..]).spawn().unwrap())
+    }
+
+    pub fn pid(&self) -> i32 {
+        self.0.id() as i32
+    }
+}
+
+impl Drop for Beside {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
 /// Reads a whole file descriptor's rest; for sockets and pipes.
 pub fn drain(from: &mut impl Read) -> String {
     let mut text = Vec::new();

@@ -5,12 +5,13 @@
 mod bundle;
 mod command;
 pub mod host;
+pub mod mount;
 mod payload;
 pub mod pty;
 mod runtime;
 
 pub use bundle::{Bundle, base_config};
-pub use command::{Command, Out};
+pub use command::{Beside, Command, Out, drain};
 pub use runtime::{Runtime, other_runtime};
 pub use serde_json::{Value, json};
 

@@ -13,8 +13,13 @@ pub fn binary() -> PathBuf {
     if time(&binary).is_some_and(|built| built > time(&source).unwrap_or(SystemTime::UNIX_EPOCH)) {
         return binary;
     }
-    // Every test is a process: the last of those that build at the same time renames its own over the others'.
-    let own = binary.with_extension(std::process::id().to_string());
+    // Every test is a process: one builds, the others wait for it.
+    let lock = fs::File::create(binary.with_extension("lock")).unwrap();
+    lock.lock().unwrap();
+    if time(&binary).is_some_and(|built| built > time(&source).unwrap_or(SystemTime::UNIX_EPOCH)) {
+        return binary;
+    }
+    let own = binary.with_extension("new");
     let rustc = std::env::var_os("RUSTC").unwrap_or_else(|| "rustc".into());
     let status = Command::new(rustc)
         .args([

@@ -1,0 +1,100 @@
+//! Which cgroup a process that `exec` starts enters: the container's, one below it (`--cgroup`), or where its init is.
+
+use std::collections::BTreeMap;
+
+use super::create::{Cgroup, Place};
+use super::host::{Host, Membership, Version};
+use super::owned::OwnedCgroup;
+use super::paths::clean;
+use crate::error::{Error, Result};
+
+impl OwnedCgroup {
+    /// The container's cgroup with `--cgroup`: controller -> path below it, where `""` stands for all (the only key on v2)
+    /// and an empty map for none. They must exist.
+    pub fn open_sub(&self, subs: &BTreeMap<String, String>) -> Result<Cgroup> {
+        if let Some(unknown) = subs.keys().find(|key| !key.is_empty() && self.node(key).is_none()) {
+            return Err(Error::new(format!("unknown controller {unknown} in SubCgroupPaths")));
+        }
+        let mut places = Vec::new();
+        for node in &self.nodes {
+            let own = node.hierarchy.keys.iter().find_map(|key| subs.get(key));
+            let sub = own.or_else(|| subs.get("")).map(String::as_str).unwrap_or_default();
+            if escapes(sub) {
+                return Err(Error::new(format!("bad sub cgroup path: {sub}")));
+            }
+            let path = format!("{}{}", node.path, clean(sub)?);
+            places.push(Place::open(node.hierarchy.clone(), path, false)?);
+        }
+        Ok(Cgroup::of(places))
+    }
+}
+
+impl Cgroup {
+    /// v2: where a process is now. For an exec whose container's cgroup takes no processes (`EBUSY` of clone3: it has
+    /// children with controllers) because its init has moved below. Without `--cgroup` only.
+    pub fn of_process(host: &Host, pid: i32) -> Result<Cgroup> {
+        let here = Membership::of(pid)?.ok_or_else(|| Error::new(format!("process {pid} is gone")))?;
+        let unified = host.hierarchies.iter().filter(|h| h.version == Version::V2);
+        let places = unified.map(|hierarchy| {
+            let path = here.directory(hierarchy);
+            let path = path.ok_or_else(|| Error::new(format!("the cgroup of process {pid} cannot be seen here")))?;
+            Place::open(hierarchy.clone(), path, false)
+        });
+        Ok(Cgroup::of(places.collect::<Result<_>>()?))
+    }
+}
+
+/// `a/../..` leads out of where it begins.
+fn escapes(path: &str) -> bool {
+    let mut depth = 0usize;
+    path.split('/').any(|part| match part {
+        "" | "." => false,
+        ".." => match depth.checked_sub(1) {
+            Some(up) => {
+                depth = up;
+                false
+            }
+            None => true,
+        },
+        _ => {
+            depth = depth.saturating_add(1);
+            false
+        }
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cgroup::Paths;
+
+    #[test]
+    fn escapes_are_found() {
+        for (path, out) in [
+            ("", false),
+            ("/", false),
+            ("a/b", false),
+            ("/a/../b", false),
+            ("a/..", false),
+            ("..", true),
+            ("/..", true),
+            ("a/../../b", true),
+            ("./../x", true),
+            ("a..b", false),
+        ] {
+            assert_eq!(escapes(path), out, "{path:?}");
+        }
+    }
+
+    #[test]
+    fn bad_subs() {
+        let paths = Paths(BTreeMap::from([(String::new(), "/sys/fs/cgroup/dunnage-test-none".to_string())]));
+        let cgroup = OwnedCgroup::new(&Host::unified(), &paths).unwrap().unwrap();
+        let sub = |key: &str, path: &str| {
+            cgroup.open_sub(&BTreeMap::from([(key.to_string(), path.to_string())])).unwrap_err().to_string()
+        };
+        assert_eq!(sub("", "a/../../b"), "bad sub cgroup path: a/../../b");
+        assert_eq!(sub("cpu", "a"), "unknown controller cpu in SubCgroupPaths");
+        assert_eq!(sub("", "a"), "open /sys/fs/cgroup/dunnage-test-none/a: no such file or directory");
+    }
+}

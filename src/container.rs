@@ -1,0 +1,287 @@
+//! What can be done to a container that exists: ask its status, signal it, freeze and thaw it, list its processes, delete it.
+//! All of it from what is on disk, since callers give later commands no flag and hardly an environment. Knows nothing of
+//! how a container is made.
+
+use std::path::Path;
+use std::time::Duration;
+
+use nix::fcntl::AT_FDCWD;
+use nix::unistd::{UnlinkatFlags, unlinkat};
+
+use crate::cgroup::{self, Host, OwnedCgroup, Paths};
+use crate::error::{Context, Errno, Error, Result};
+use crate::launch::hooks::{self, Moment};
+use crate::launch::oci_state::{self, OciState};
+use crate::log;
+use crate::spec;
+use crate::state::{
+    self, Aborted, Brief, Claim, Config, ContainerDir, Hook, Intent, OCI_VERSION, State, Status, does_not_exist,
+    not_running,
+};
+
+/// How long a killed init may take to end. One that is stuck in the kernel (a dead NFS server) does not.
+const DEATH: Duration = Duration::from_secs(10);
+
+/// A container as its state file has it.
+#[derive(Debug)]
+pub struct Container {
+    /// `ROOT/ID`.
+    pub dir: ContainerDir,
+    /// What state.json says.
+    pub state: State<Brief>,
+}
+
+impl Container {
+    /// The container `id` of the state root.
+    ///
+    /// # Errors
+    /// `container does not exist`; an id that is none; a state that cannot be read.
+    pub fn open(root: &Path, id: &str) -> Result<Container> {
+        Container::load(ContainerDir::open(root, id)?)
+    }
+
+    /// The container of that directory.
+    ///
+    /// # Errors
+    /// As [`Container::open`].
+    pub fn load(dir: ContainerDir) -> Result<Container> {
+        let state = dir.load()?;
+        Ok(Container { dir, state })
+    }
+
+    /// What it is doing. Paused is what the freezer says, and nothing on disk.
+    ///
+    /// # Errors
+    /// A freezer or a /proc that cannot be read.
+    pub fn status(&self) -> Result<Status> {
+        self.state.status(&self.dir, || cgroup::is_frozen(&self.paths()))
+    }
+
+    /// The host's pids of all its processes; none if it has stopped.
+    ///
+    /// # Errors
+    /// A cgroup that cannot be read.
+    pub fn pids(&self) -> Result<Vec<i32>> {
+        self.cgroup()?.map_or(Ok(Vec::new()), |cgroup| cgroup.pids())
+    }
+
+    /// Sends a signal to init. SIGKILL reaches all processes of a container without a pid namespace of its own, even when
+    /// its init has ended: nothing else ends them (pods with a shared pid namespace, `--pid=host`).
+    ///
+    /// # Errors
+    /// `container not running` (see [`is_not_running`]); `unable to signal init: invalid argument` for a number that no
+    /// signal has.
+    pub fn kill(&self, signal: i32) -> Result<()> {
+        if signal == libc::SIGKILL && !self.has_own_pid_namespace() {
+            return self.kill_all();
+        }
+        self.state.init()?.ok_or_else(not_running)?.kill(signal)?;
+        if signal == libc::SIGKILL && cgroup::is_frozen(&self.paths())? {
+            // Processes frozen by cgroup v1 die only once they are thawed.
+            self.thaw()?;
+        }
+        Ok(())
+    }
+
+    fn kill_all(&self) -> Result<()> {
+        let killed = match self.cgroup() {
+            Ok(Some(cgroup)) if cgroup.exists() => cgroup.kill_all(),
+            Ok(_) => {
+                // Without a cgroup nobody knows what else is of this container.
+                let init = self.state.init()?.ok_or_else(|| not_running().doing("unable to kill all processes"))?;
+                log::warn("the container has no cgroup: only its init is killed");
+                return init.kill(libc::SIGKILL);
+            }
+            Err(e) => Err(e),
+        };
+        match killed {
+            Err(e) if self.state.config.rootless_cgroups => {
+                log::warn(format_args!("failed to kill all processes, possibly due to lack of cgroup: {e}"));
+                self.state.init()?.ok_or_else(not_running)?.kill(libc::SIGKILL)
+            }
+            killed => killed.doing(|| "unable to kill all processes"),
+        }
+    }
+
+    /// Freezes a running or created container.
+    ///
+    /// # Errors
+    /// `container not running` for one that has stopped or is paused already; `unable to freeze`.
+    pub fn pause(&self) -> Result<()> {
+        match self.status()? {
+            Status::Running | Status::Created => {}
+            _ => return Err(not_running()),
+        }
+        let cgroup = self.cgroup()?.ok_or_else(|| Error::new("unable to freeze: the container has no cgroup"))?;
+        cgroup.freeze()
+    }
+
+    /// Thaws a paused container.
+    ///
+    /// # Errors
+    /// `container not paused`.
+    pub fn resume(&self) -> Result<()> {
+        if self.status()? != Status::Paused {
+            return Err(Error::new("container not paused"));
+        }
+        self.thaw()
+    }
+
+    /// Ends what is left of a container whose init has ended: processes, cgroup, state, in this order; a call that was
+    /// killed at any moment can be repeated. Then its poststop hooks run, whose failure is told when all is removed.
+    ///
+    /// # Errors
+    /// `unable to destroy container: ...`.
+    pub fn destroy(self) -> Result<()> {
+        let failed = "unable to destroy container";
+        let removed = self.remove_cgroup().doing(|| "unable to remove container's cgroup").doing(|| failed);
+        match removed {
+            Err(e) if self.state.config.rootless_cgroups => log::warn(e),
+            removed => removed?,
+        }
+        self.remove_resctrl_groups().doing(|| failed)?;
+        let Container { dir, state } = self;
+        dir.remove().doing(|| "unable to remove container state dir").doing(|| failed)?;
+        poststop(&state).doing(|| failed)
+    }
+
+    fn remove_cgroup(&self) -> Result<()> {
+        let Some(cgroup) = self.cgroup()? else { return Ok(()) };
+        if !self.has_own_pid_namespace() {
+            cgroup.kill_all()?;
+        }
+        cgroup.remove()
+    }
+
+    /// Those that were made for this container: its own group, unless it was put into one by `closID`, and the monitoring
+    /// group.
+    fn remove_resctrl_groups(&self) -> Result<()> {
+        remove_group(&self.state.intel_rdt_mon_path)?;
+        if self.state.intel_rdt_path.is_empty() {
+            return Ok(());
+        }
+        let config = self.dir.load::<Config>()?.config;
+        if config.intel_rdt.is_some_and(|rdt| !rdt.closID.is_empty()) {
+            return Ok(());
+        }
+        remove_group(&self.state.intel_rdt_path)
+    }
+
+    fn thaw(&self) -> Result<()> {
+        self.cgroup()?.map_or(Ok(()), |cgroup| cgroup.thaw())
+    }
+
+    fn paths(&self) -> Paths {
+        Paths(self.state.cgroup_paths.clone())
+    }
+
+    fn cgroup(&self) -> Result<Option<OwnedCgroup>> {
+        own_cgroup(&self.paths())
+    }
+
+    /// Its init is 1 in a pid namespace that was made for it, and the end of that one is the end of all of them.
+    fn has_own_pid_namespace(&self) -> bool {
+        self.state.config.namespaces.iter().any(|n| n.kind == "NEWPID" && n.path.is_empty())
+    }
+}
+
+fn own_cgroup(paths: &Paths) -> Result<Option<OwnedCgroup>> {
+    // A container without a cgroup must not need one on this host.
+    if paths.is_empty() { Ok(None) } else { OwnedCgroup::new(&Host::detect()?, paths) }
+}
+
+/// rmdir(2) is how a resctrl group is removed; its files are the kernel's.
+fn remove_group(path: &str) -> Result<()> {
+    if path.is_empty() {
+        return Ok(());
+    }
+    match unlinkat(AT_FDCWD, path, UnlinkatFlags::RemoveDir) {
+        Ok(()) | Err(Errno::ENOENT) => Ok(()),
+        Err(e) => Err(Error::sys(format_args!("rmdir {path}"), e)),
+    }
+}
+
+/// Whether that is the error for a container that has ended, wherever it was met.
+pub fn is_not_running(e: &Error) -> bool {
+    e.to_string().ends_with("container not running")
+}
+
+/// Deletes a container, or what a create has left that did not come to its end. One that was never started is ended first;
+/// with `force` one that runs, too.
+///
+/// # Errors
+/// `container does not exist`, unless `force`; `cannot delete container ID that is not stopped: running`;
+/// `container init still running`; those of [`Container::destroy`].
+pub fn delete(root: &Path, id: &str, force: bool) -> Result<()> {
+    let missing = if force { Ok(()) } else { Err(does_not_exist()) };
+    match Claim::of(root, id)? {
+        Claim::Missing => missing,
+        Claim::Aborted(aborted) => undo(aborted).and(missing),
+        Claim::Container(dir) => {
+            let container = Container::load(dir)?;
+            match container.status()? {
+                Status::Stopped => {}
+                Status::Created => end(&container)?,
+                _ if force => end(&container)?,
+                status => {
+                    return Err(Error::new(format!("cannot delete container {id} that is not stopped: {status}")));
+                }
+            }
+            container.destroy()
+        }
+    }
+}
+
+/// Kills it and waits for the end of its init.
+fn end(container: &Container) -> Result<()> {
+    let init = container.state.init()?;
+    match container.kill(libc::SIGKILL) {
+        Err(e) if !is_not_running(&e) => return Err(e),
+        _ => {}
+    }
+    match init {
+        Some(init) if !init.wait(DEATH)? => Err(Error::new("container init still running")),
+        _ => Ok(()),
+    }
+}
+
+/// Nothing of a create that was cut short was ever a container; what it may have made is on disk.
+fn undo(aborted: Aborted) -> Result<()> {
+    let remove = |intent: &Intent| {
+        if let Some(cgroup) = own_cgroup(&Paths(intent.cgroup_paths.clone()))? {
+            cgroup.kill_all()?;
+            cgroup.remove().doing(|| "unable to remove container's cgroup")?;
+        }
+        remove_group(&intent.intel_rdt_mon_path)?;
+        remove_group(&intent.intel_rdt_path)
+    };
+    aborted.undo(remove).doing(|| "unable to destroy container")
+}
+
+fn poststop(state: &State<Brief>) -> Result<()> {
+    let hooks: Vec<spec::Hook> = state.config.Hooks.poststop.iter().map(to_spec).collect();
+    if hooks.is_empty() {
+        return Ok(());
+    }
+    let annotations = state::annotations(&state.config.labels);
+    let told = OciState {
+        oci_version: OCI_VERSION,
+        id: &state.id,
+        status: oci_state::Status::Stopped,
+        pid: 0,
+        bundle: state::bundle(&state.config.labels).unwrap_or_default(),
+        annotations: &annotations,
+    };
+    hooks::run(Moment::Poststop, &hooks, &told, None)
+}
+
+/// A hook of a state file as one of config.json: the timeout is in nanoseconds there, in seconds here.
+fn to_spec(hook: &Hook) -> spec::Hook {
+    const SECOND: i64 = 1_000_000_000;
+    spec::Hook {
+        path: hook.path.clone(),
+        args: hook.args.clone(),
+        env: hook.env.clone(),
+        timeout: hook.timeout.map(|ns| (ns / SECOND).max(1)),
+    }
+}

@@ -1,0 +1,200 @@
+//! Whether a configuration can be meant: every problem, not just the first, in runc's words and roughly in runc's order.
+//! Pure: what it must know of the host it is given. What only the kernel or the root filesystem can tell (does the path
+//! exist, does the device fit) is found by whoever does it.
+
+mod linux;
+mod mounts;
+mod namespaces;
+mod process;
+mod resources;
+mod seccomp;
+#[cfg(test)]
+mod tests;
+
+use super::names::NamespaceKind;
+use super::problem::{Problem, Severity};
+use super::{Hooks, IdMapping, Linux, Process, Spec, text};
+
+/// What validation may ask about the host. Each function is called only if the configuration makes the answer matter.
+#[derive(Clone, Copy)]
+pub struct HostFacts<'a> {
+    /// Whether the container's cgroup is in a v2 hierarchy.
+    pub cgroup_v2: bool,
+    /// The highest capability of the kernel (/proc/sys/kernel/cap_last_cap).
+    pub last_cap: &'a dyn Fn() -> u8,
+    /// Whether the kernel has namespaces of this kind.
+    pub has_namespace: &'a dyn Fn(&NamespaceKind) -> bool,
+    /// Whether SELinux is on.
+    pub selinux: &'a dyn Fn() -> bool,
+    /// What resctrl offers.
+    pub rdt: &'a dyn Fn() -> Rdt,
+    /// Whether the file is the network namespace that we are in; the error says why that can't be told.
+    pub is_own_netns: &'a dyn Fn(&str) -> Result<bool, String>,
+    /// The maps of the user namespace that the file is; `None` if they can't be told beforehand.
+    pub userns_maps: &'a dyn Fn(&str) -> Result<Option<OwnedMaps>, String>,
+}
+
+impl HostFacts<'static> {
+    /// A host with cgroup v2 whose kernel has everything and which runs nothing: for plans and tests that must not
+    /// depend on the machine they are made on.
+    pub const COMPLETE: HostFacts<'static> = HostFacts {
+        cgroup_v2: true,
+        last_cap: &|| 40,
+        has_namespace: &|_| true,
+        selinux: &|| true,
+        rdt: &|| Rdt { enabled: true, l3: true, mb: true },
+        is_own_netns: &|_| Ok(false),
+        userns_maps: &|_| Ok(None),
+    };
+}
+
+/// Intel Resource Director Technology, as the resctrl filesystem shows it.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Rdt {
+    /// resctrl is mounted.
+    pub enabled: bool,
+    /// Cache allocation (CAT).
+    pub l3: bool,
+    /// Memory bandwidth allocation (MBA).
+    pub mb: bool,
+}
+
+/// The two maps of a user namespace.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct IdMaps<T> {
+    /// Users.
+    pub uid: T,
+    /// Groups.
+    pub gid: T,
+}
+
+/// Maps that were read from the kernel.
+pub type OwnedMaps = IdMaps<Vec<IdMapping>>;
+
+/// How the runtime was called.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Options {
+    /// The effective user is not root.
+    pub rootless_euid: bool,
+    /// `--systemd-cgroup`.
+    pub systemd_cgroup: bool,
+    /// `--no-pivot`.
+    pub no_pivot: bool,
+}
+
+/// All problems of a config.json, fields relative to the file.
+pub fn validate(spec: &Spec, host: &HostFacts<'_>, options: &Options) -> Vec<Problem> {
+    let none = Linux::default();
+    let linux = spec.linux.as_ref().unwrap_or(&none);
+    let mut check = Check { found: Vec::new(), base: "", host, options };
+    match &spec.process {
+        Some(process) => check.process_required(process, "/process"),
+        None => check.error("/process", "process property must not be empty"),
+    }
+    match &spec.root {
+        Some(root) if root.path.is_empty() => check.error("/root/path", "root path must not be empty"),
+        Some(root) => check.no_nul("/root/path", "root path", &root.path),
+        None => check.error("/root", "root must be specified"),
+    }
+    check.mounts(&spec.mounts, linux);
+    check.devices(linux);
+    check.resources(linux);
+    check.rootfs_propagation(linux);
+    let maps = check.namespaces(spec, linux);
+    if let Some(seccomp) = &linux.seccomp {
+        check.seccomp(seccomp);
+    }
+    check.net_devices(linux);
+    check.names_and_paths(spec, linux);
+    check.sysctls(linux);
+    check.intel_rdt(linux);
+    check.rootless(spec, linux, maps);
+    if let Some(process) = &spec.process {
+        check.process(process, "/process", maps);
+    }
+    check.memory_policy_and_personality(linux);
+    if let Some(hooks) = &spec.hooks {
+        check.hooks(hooks);
+    }
+    if spec.annotations.contains_key("bundle") {
+        check.warning("/annotations/bundle", "ignoring annotation \"bundle\": it would hide the path of the bundle");
+    }
+    check.found
+}
+
+/// All problems of a process.json, fields relative to the file. `maps` are those of the container's user namespace.
+pub fn validate_process(
+    process: &Process,
+    maps: Option<IdMaps<&[IdMapping]>>,
+    host: &HostFacts<'_>,
+    options: &Options,
+) -> Vec<Problem> {
+    let mut check = Check { found: Vec::new(), base: "", host, options };
+    check.process_required(process, "");
+    check.process(process, "", maps);
+    check.found
+}
+
+/// What is being checked, and what was found. Its methods are spread over the modules, by section of the file.
+struct Check<'a> {
+    found: Vec<Problem>,
+    /// Goes in front of the fields.
+    base: &'a str,
+    host: &'a HostFacts<'a>,
+    options: &'a Options,
+}
+
+impl Check<'_> {
+    fn add(&mut self, field: &str, message: String, severity: Severity) {
+        self.found.push(Problem { field: format!("{}{field}", self.base), message, severity });
+    }
+
+    fn error(&mut self, field: impl AsRef<str>, message: impl Into<String>) {
+        self.add(field.as_ref(), message.into(), Severity::Error);
+    }
+
+    fn warning(&mut self, field: impl AsRef<str>, message: impl Into<String>) {
+        self.add(field.as_ref(), message.into(), Severity::Warning);
+    }
+
+    /// The kernel would stop reading at the NUL and act on something that was not written here.
+    fn no_nul(&mut self, field: impl AsRef<str>, what: &str, value: &str) {
+        if value.contains('\0') {
+            self.error(field, format!("invalid {what} {}: contains nul byte (\\x00)", text::quote(value)));
+        }
+    }
+
+    fn hooks(&mut self, hooks: &Hooks) {
+        for (name, list) in [
+            ("prestart", &hooks.prestart),
+            ("createRuntime", &hooks.create_runtime),
+            ("createContainer", &hooks.create_container),
+            ("startContainer", &hooks.start_container),
+            ("poststart", &hooks.poststart),
+            ("poststop", &hooks.poststop),
+        ] {
+            for (i, hook) in list.iter().enumerate() {
+                let at = format!("/hooks/{name}/{i}");
+                if !hook.path.starts_with('/') {
+                    let path = text::quote(&hook.path);
+                    self.error(format!("{at}/path"), format!("{name} hook #{i}: path must be absolute: {path}"));
+                }
+                if hook.timeout.is_some_and(|seconds| seconds <= 0) {
+                    self.error(format!("{at}/timeout"), format!("{name} hook #{i}: timeout must be greater than zero"));
+                }
+                self.no_nul(format!("{at}/path"), "hook path", &hook.path);
+                for (n, arg) in hook.args.iter().enumerate() {
+                    self.no_nul(format!("{at}/args/{n}"), "hook argument", arg);
+                }
+                for (n, var) in hook.env.iter().flatten().enumerate() {
+                    self.no_nul(format!("{at}/env/{n}"), "hook environment variable", var);
+                }
+            }
+        }
+    }
+}
+
+/// Whether a map has `id` inside the container.
+fn is_mapped(map: &[IdMapping], id: u32) -> bool {
+    map.iter().any(|m| id.checked_sub(m.container_id).is_some_and(|offset| offset < m.size))
+}

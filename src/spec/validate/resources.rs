@@ -1,0 +1,84 @@
+//! `linux.resources` and `cgroupsPath`, as far as no cgroup is needed to tell: names of files, rules, ranges.
+
+use super::Check;
+use crate::spec::{Linux, Resources, text};
+
+impl Check<'_> {
+    pub(super) fn resources(&mut self, linux: &Linux) {
+        let path = &linux.cgroups_path;
+        if self.options.systemd_cgroup && !path.is_empty() && path.split(':').count() != 3 {
+            let why = format!(
+                "expected cgroupsPath to be of format \"slice:prefix:name\" for systemd cgroups, got {} instead",
+                text::quote(path)
+            );
+            self.error("/linux/cgroupsPath", why);
+        }
+        self.no_nul("/linux/cgroupsPath", "cgroupsPath", path);
+        let Some(resources) = &linux.resources else { return };
+        self.device_rules(resources);
+        self.unified(resources);
+        for (i, limit) in resources.hugepage_limits.iter().enumerate() {
+            // It becomes part of a file name.
+            if !is_page_size(&limit.page_size) {
+                let size = text::quote(&limit.page_size);
+                let at = format!("/linux/resources/hugepageLimits/{i}/pageSize");
+                self.error(at, format!("invalid hugepage size {size}"));
+            }
+        }
+        let swappiness = resources.memory.as_ref().and_then(|m| m.swappiness);
+        if let Some(value) = swappiness.filter(|value| *value > 100 && !self.host.cgroup_v2) {
+            let why = format!("invalid memory swappiness value: {value} (valid range is 0-100)");
+            self.error("/linux/resources/memory/swappiness", why);
+        }
+    }
+
+    fn device_rules(&mut self, resources: &Resources) {
+        for (i, rule) in resources.devices.iter().enumerate() {
+            let at = format!("/linux/resources/devices/{i}");
+            if !matches!(rule.kind.as_str(), "" | "a" | "b" | "c") {
+                let why = format!("invalid cgroup device type {}", text::quote(&rule.kind));
+                self.error(format!("{at}/type"), why);
+            }
+            if rule.access.is_empty() {
+                self.error(format!("{at}/access"), format!("device access at {i} field cannot be empty"));
+            } else if !rule.access.bytes().all(|b| b"rwm".contains(&b)) {
+                let access = text::quote(&rule.access);
+                self.error(format!("{at}/access"), format!("device access at {i} field is invalid: {access}"));
+            }
+            for (key, n) in [("major", rule.major), ("minor", rule.minor)] {
+                if n.is_some_and(|n| n < -1 || n > i64::from(u32::MAX)) {
+                    self.error(format!("{at}/{key}"), format!("invalid {key} number of the device rule at {i}"));
+                }
+            }
+        }
+    }
+
+    fn unified(&mut self, resources: &Resources) {
+        if resources.unified.is_empty() {
+            return;
+        }
+        let at = "/linux/resources/unified";
+        if !self.host.cgroup_v2 {
+            self.error(at, "invalid configuration: cannot use unified on cgroup v1");
+        }
+        for (file, value) in &resources.unified {
+            let mut at = at.to_owned();
+            text::push_pointer(&mut at, file);
+            if file.contains('/') {
+                let why = format!("unified resource {} must be a file name (no slashes)", text::quote(file));
+                self.error(&at, why);
+            } else if matches!(file.as_str(), "" | "." | "..") {
+                let why = format!("unified resource {} must be in the form CONTROLLER.PARAMETER", text::quote(file));
+                self.error(&at, why);
+            }
+            self.no_nul(&at, "name of unified resource", file);
+            self.no_nul(&at, "value of unified resource", value);
+        }
+    }
+}
+
+/// The schema's `^[1-9][0-9]*[KMG]B$`.
+fn is_page_size(size: &str) -> bool {
+    let digits = ["KB", "MB", "GB"].into_iter().find_map(|unit| size.strip_suffix(unit));
+    digits.is_some_and(|d| !d.is_empty() && !d.starts_with('0') && d.bytes().all(|b| b.is_ascii_digit()))
+}

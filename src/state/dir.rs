@@ -1,0 +1,356 @@
+//! The state directory: `ROOT/ID/`, and the files in it, by descriptor. Knows their names, modes and order, not what
+//! state.json says.
+
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::path::{Path, PathBuf};
+
+use nix::dir::{Dir, Type};
+use nix::errno::Errno;
+use nix::fcntl::{AtFlags, OFlag, open, openat, renameat};
+use nix::sys::stat::{FchmodatFlags, Mode, fchmodat, fstat, fstatat, mkdirat};
+use nix::unistd::{Gid, Uid, UnlinkatFlags, fchownat, mkfifoat, read, unlinkat, write};
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
+
+use super::types::State;
+use crate::error::{Context, Error, Result};
+
+/// The state of a container that exists.
+const STATE: &str = "state.json";
+/// There as long as the container is `created`: init waits for somebody to read from it.
+const EXEC_FIFO: &str = "exec.fifo";
+
+const DIRECTORY: OFlag = OFlag::O_RDONLY.union(OFlag::O_DIRECTORY).union(OFlag::O_CLOEXEC);
+
+/// The directory that holds one directory per container (`--root`).
+#[derive(Debug)]
+pub struct Root {
+    fd: OwnedFd,
+    path: PathBuf,
+}
+
+/// `ROOT/ID`. Everything in it is reached through the descriptor: another container that takes the id later is another
+/// directory.
+#[derive(Debug)]
+pub struct ContainerDir {
+    fd: OwnedFd,
+    root: OwnedFd,
+    pub(super) id: String,
+}
+
+/// Whether `id` may name a container: it becomes a file name, a part of cgroup paths and of unit names.
+pub fn check_id(id: &str) -> Result<()> {
+    let allowed = |b: u8| b.is_ascii_alphanumeric() || b"_+-.".contains(&b);
+    match id {
+        "" => Err(Error::new("container id cannot be empty")),
+        "." | ".." => Err(Error::new("invalid container ID format")),
+        _ if id.bytes().all(allowed) => Ok(()),
+        _ => Err(Error::new("invalid container ID format")),
+    }
+}
+
+/// What every command says of an id that is not there; callers match on it.
+pub fn does_not_exist() -> Error {
+    Error::new("container does not exist")
+}
+
+impl Root {
+    /// Opens the state root; the error's errno is `ENOENT` if there is none.
+    pub fn open(path: &Path) -> Result<Root> {
+        let fd = open(path, DIRECTORY, Mode::empty()).map_err(|e| Error::sys(format!("open {}", path.display()), e))?;
+        Ok(Root { fd, path: path.to_owned() })
+    }
+
+    /// Opens the state root and makes what of it is missing, 0700; as `mkdir -p`.
+    pub fn create(path: &Path) -> Result<Root> {
+        match Root::open(path) {
+            Err(e) if e.errno() == Some(Errno::ENOENT) => {}
+            other => return other,
+        }
+        let failed = |e| Error::sys(format!("mkdir {}", path.display()), e);
+        let start = if path.is_absolute() { "/" } else { "." };
+        let mut fd = open(start, DIRECTORY, Mode::empty()).map_err(failed)?;
+        for name in path.components() {
+            let name = name.as_os_str();
+            // The state root is the administrator's word, links in it included (/var/run -> /run).
+            fd = match openat(&fd, name, DIRECTORY, Mode::empty()) {
+                Err(Errno::ENOENT) => match mkdirat(&fd, name, Mode::S_IRWXU) {
+                    Ok(()) | Err(Errno::EEXIST) => openat(&fd, name, DIRECTORY, Mode::empty()),
+                    Err(e) => Err(e),
+                },
+                other => other,
+            }
+            .map_err(failed)?;
+        }
+        Ok(Root { fd, path: path.to_owned() })
+    }
+
+    /// The path as it was given.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// The ids that have a directory, sorted. Whether a container is behind it shows when it is loaded.
+    pub fn ids(&self) -> Result<Vec<String>> {
+        let failed = |e| Error::sys(format!("readdir {}", self.path.display()), e);
+        let mut dir = Dir::openat(&self.fd, ".", DIRECTORY, Mode::empty()).map_err(failed)?;
+        let mut ids = Vec::new();
+        for entry in dir.iter() {
+            let entry = entry.map_err(failed)?;
+            let Ok(name) = entry.file_name().to_str() else { continue };
+            if check_id(name).is_ok() && matches!(entry.file_type(), Some(Type::Directory) | None) {
+                ids.push(name.to_owned());
+            }
+        }
+        ids.sort_unstable();
+        Ok(ids)
+    }
+
+    /// The directory of `id`: `container does not exist` if it is missing.
+    pub fn container(&self, id: &str) -> Result<ContainerDir> {
+        let fd = self.fd.try_clone().map_err(|e| Error::io("dup", &e))?;
+        Root { fd, path: PathBuf::new() }.into_container(id)
+    }
+
+    /// The same, for one container only.
+    pub fn into_container(self, id: &str) -> Result<ContainerDir> {
+        check_id(id)?;
+        match openat(&self.fd, id, DIRECTORY | OFlag::O_NOFOLLOW, Mode::empty()) {
+            Ok(fd) => Ok(ContainerDir { fd, root: self.fd, id: id.to_owned() }),
+            Err(Errno::ENOENT) => Err(does_not_exist()),
+            Err(e) => Err(Error::sys(format!("open {id}"), e)),
+        }
+    }
+}
+
+impl AsFd for Root {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.fd.as_fd()
+    }
+}
+
+impl ContainerDir {
+    /// `root/id`, for commands on one container. A missing root is a missing container.
+    pub fn open(root: &Path, id: &str) -> Result<ContainerDir> {
+        check_id(id)?;
+        match Root::open(root) {
+            Ok(root) => root.into_container(id),
+            Err(e) if e.errno() == Some(Errno::ENOENT) => Err(does_not_exist()),
+            Err(e) => Err(e),
+        }
+    }
+
+    /// The container's id.
+    pub fn id(&self) -> &str {
+        &self.id
+    }
+
+    /// Loads state.json: [`super::Config`] is all of it, [`super::Brief`] what most commands need. A directory without one
+    /// is a create that is under way or was aborted: `container does not exist`.
+    pub fn load<C: DeserializeOwned>(&self) -> Result<State<C>> {
+        self.load_from(&self.read_state()?)
+    }
+
+    pub(super) fn has_state(&self) -> Result<bool> {
+        self.has(STATE)
+    }
+
+    fn has(&self, name: &str) -> Result<bool> {
+        match fstatat(&self.fd, name, AtFlags::AT_SYMLINK_NOFOLLOW) {
+            Ok(_) => Ok(true),
+            Err(Errno::ENOENT) => Ok(false),
+            Err(e) => Err(Error::sys(format!("stat {}/{name}", self.id), e)),
+        }
+    }
+
+    pub(super) fn read_state(&self) -> Result<Vec<u8>> {
+        self.read_file(STATE)?.ok_or_else(does_not_exist)
+    }
+
+    pub(super) fn load_from<'a, C: Deserialize<'a>>(&self, bytes: &'a [u8]) -> Result<State<C>> {
+        let state: State<C> = serde_json::from_slice(bytes)
+            .map_err(|e| Error::new(e.to_string()))
+            .doing(|| format!("container {}: {STATE}", self.id))?;
+        if state.id != self.id {
+            // The id goes into paths and messages; a state that was copied here must not speak for another container.
+            return Err(Error::new(format!("container {}: {STATE} is of container {:?}", self.id, state.id)));
+        }
+        Ok(state)
+    }
+
+    /// A whole file of the directory; `None` if it is missing.
+    pub(super) fn read_file(&self, name: &str) -> Result<Option<Vec<u8>>> {
+        let failed = |call: &str, e| Error::sys(format!("{call} {}/{name}", self.id), e);
+        let flags = OFlag::O_RDONLY | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
+        let file = match openat(&self.fd, name, flags, Mode::empty()) {
+            Ok(file) => file,
+            Err(Errno::ENOENT) => return Ok(None),
+            Err(e) => return Err(failed("open", e)),
+        };
+        // A state without seccomp profile has 6 KiB: one read, and one that says it was all.
+        let mut bytes = Vec::new();
+        let mut chunk = [0u8; 16384];
+        loop {
+            match read(&file, &mut chunk).map_err(|e| failed("read", e))? {
+                0 => return Ok(Some(bytes)),
+                n => bytes.extend_from_slice(chunk.get(..n).unwrap_or_default()),
+            }
+        }
+    }
+
+    /// Writes state.json: a temporary file, then a rename, so that a reader sees the old one or the new one, whole.
+    pub fn save<C: serde::Serialize>(&self, state: &State<C>) -> Result<()> {
+        let bytes = serde_json::to_vec(state).map_err(|e| Error::new(format!("write {STATE}: {e}")))?;
+        self.replace_state(&bytes)
+    }
+
+    pub(super) fn replace_state(&self, bytes: &[u8]) -> Result<()> {
+        let failed = |call: &str, e| Error::sys(format!("{call} {}/{STATE}", self.id), e);
+        let mut temp = String::new();
+        let mut file = Err(Errno::EEXIST);
+        // O_EXCL, because two writers may not share one; a name is only taken by one that died or by one in another pid
+        // namespace.
+        for attempt in 0..100u32 {
+            temp = format!("state-{}-{attempt}", std::process::id());
+            file = self.create_file(&temp);
+            if !matches!(file, Err(Errno::EEXIST)) {
+                break;
+            }
+        }
+        let file = file.map_err(|e| failed("create", e))?;
+        let written = write_all(&file, bytes)
+            .map_err(|e| failed("write", e))
+            .and_then(|()| renameat(&self.fd, temp.as_str(), &self.fd, STATE).map_err(|e| failed("rename", e)));
+        if written.is_err() {
+            // The first error is the one to tell; what may stay behind is swept by `delete`.
+            let _ = unlinkat(&self.fd, temp.as_str(), UnlinkatFlags::NoRemoveDir);
+        }
+        written
+    }
+
+    pub(super) fn create_file(&self, name: &str) -> std::result::Result<OwnedFd, Errno> {
+        let flags = OFlag::O_WRONLY | OFlag::O_CREAT | OFlag::O_EXCL | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
+        openat(&self.fd, name, flags, Mode::S_IRUSR | Mode::S_IWUSR)
+    }
+
+    /// Changes the state on disk. Keys that `change` does not touch stay as they are, those that we do not know included: the
+    /// file may have been written by another version, or by runc.
+    pub fn update(&self, change: impl FnOnce(&mut State) -> Result<()>) -> Result<State> {
+        let bytes = self.read_state()?;
+        let before: State = self.load_from(&bytes)?;
+        let mut after = before.clone();
+        change(&mut after)?;
+        self.replace_state(&super::rewrite::rewrite(&bytes, &before, &after)?)?;
+        Ok(after)
+    }
+
+    /// Makes exec.fifo, 0622, owned by the container's root (`owner`: uid and gid on the host): its init opens it for
+    /// writing and blocks until `start` reads.
+    pub fn make_exec_fifo(&self, owner: (u32, u32)) -> Result<()> {
+        let failed = |call: &str, e| Error::sys(format!("{call} {}/{EXEC_FIFO}", self.id), e);
+        let mode = Mode::S_IRUSR | Mode::S_IWUSR | Mode::S_IWGRP | Mode::S_IWOTH;
+        mkfifoat(&self.fd, EXEC_FIFO, mode).map_err(|e| failed("mkfifo", e))?;
+        // Whatever our umask is.
+        fchmodat(&self.fd, EXEC_FIFO, mode, FchmodatFlags::FollowSymlink).map_err(|e| failed("chmod", e))?;
+        if owner == (0, 0) {
+            return Ok(());
+        }
+        let (uid, gid) = (Some(Uid::from_raw(owner.0)), Some(Gid::from_raw(owner.1)));
+        fchownat(&self.fd, EXEC_FIFO, uid, gid, AtFlags::AT_SYMLINK_NOFOLLOW).map_err(|e| failed("chown", e))
+    }
+
+    /// An O_PATH descriptor of exec.fifo, to hand to init.
+    pub fn exec_fifo_path(&self) -> Result<OwnedFd> {
+        let flags = OFlag::O_PATH | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
+        openat(&self.fd, EXEC_FIFO, flags, Mode::empty())
+            .map_err(|e| Error::sys(format!("open {}/{EXEC_FIFO}", self.id), e))
+    }
+
+    /// The reading end, without waiting for init to be there (O_NONBLOCK); for `start`. A missing fifo is `ENOENT`.
+    pub fn open_exec_fifo(&self) -> Result<OwnedFd> {
+        let flags = OFlag::O_RDONLY | OFlag::O_NONBLOCK | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
+        openat(&self.fd, EXEC_FIFO, flags, Mode::empty())
+            .map_err(|e| Error::sys(format!("exec fifo: open {}/{EXEC_FIFO}", self.id), e))
+    }
+
+    /// Whether the fifo is there, which is what makes a container `created`.
+    pub fn has_exec_fifo(&self) -> Result<bool> {
+        self.has(EXEC_FIFO)
+    }
+
+    /// Removes the fifo: the container is `running` from here on.
+    pub fn remove_exec_fifo(&self) -> Result<()> {
+        self.unlink(EXEC_FIFO)
+    }
+
+    /// Uid that owns the directory: who created the container.
+    pub fn owner(&self) -> Result<u32> {
+        fstat(&self.fd).map(|s| s.st_uid).map_err(|e| Error::sys(format!("stat {}", self.id), e))
+    }
+
+    /// Removes the directory. The last thing that `delete` does: as long as state.json is there a `delete` that was killed
+    /// can be repeated, and without it the rest counts as an aborted create, which `delete` removes too.
+    pub fn remove(self) -> Result<()> {
+        self.unlink(EXEC_FIFO)?;
+        self.unlink(STATE)?;
+        match self.rmdir() {
+            Err(Errno::ENOTEMPTY | Errno::EEXIST) => {}
+            other => return other.map_err(|e| Error::sys(format!("rmdir {}", self.id), e)),
+        }
+        // notify/, what CRIU left, temporary files of a writer that was killed.
+        sweep(&self.fd, 8).map_err(|e| Error::sys(format!("remove {}", self.id), e))?;
+        self.rmdir().map_err(|e| Error::sys(format!("rmdir {}", self.id), e))
+    }
+
+    fn rmdir(&self) -> std::result::Result<(), Errno> {
+        missing_is_fine(unlinkat(&self.root, self.id.as_str(), UnlinkatFlags::RemoveDir))
+    }
+
+    pub(super) fn unlink(&self, name: &str) -> Result<()> {
+        missing_is_fine(unlinkat(&self.fd, name, UnlinkatFlags::NoRemoveDir))
+            .map_err(|e| Error::sys(format!("unlink {}/{name}", self.id), e))
+    }
+}
+
+impl AsFd for ContainerDir {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.fd.as_fd()
+    }
+}
+
+fn missing_is_fine(result: std::result::Result<(), Errno>) -> std::result::Result<(), Errno> {
+    match result {
+        Err(Errno::ENOENT) => Ok(()),
+        other => other,
+    }
+}
+
+pub(super) fn write_all(file: &OwnedFd, mut bytes: &[u8]) -> std::result::Result<(), Errno> {
+    while !bytes.is_empty() {
+        let n = write(file, bytes)?;
+        bytes = bytes.get(n..).ok_or(Errno::EIO)?;
+    }
+    Ok(())
+}
+
+/// Empties a directory, without following links, at most `depth` levels down.
+fn sweep(dir: &OwnedFd, depth: u32) -> std::result::Result<(), Errno> {
+    let mut names = Vec::new();
+    for entry in Dir::openat(dir, ".", DIRECTORY, Mode::empty())?.iter() {
+        let entry = entry?;
+        if !matches!(entry.file_name().to_bytes(), b"." | b"..") {
+            names.push(entry.file_name().to_owned());
+        }
+    }
+    for name in names {
+        match unlinkat(dir, name.as_c_str(), UnlinkatFlags::NoRemoveDir) {
+            Err(Errno::EISDIR | Errno::EPERM) => {
+                let depth = depth.checked_sub(1).ok_or(Errno::ELOOP)?;
+                sweep(&openat(dir, name.as_c_str(), DIRECTORY | OFlag::O_NOFOLLOW, Mode::empty())?, depth)?;
+                missing_is_fine(unlinkat(dir, name.as_c_str(), UnlinkatFlags::RemoveDir))?;
+            }
+            other => missing_is_fine(other)?,
+        }
+    }
+    Ok(())
+}
