@@ -10,7 +10,7 @@
 //! | [`create`], [`apply`], [`exec`] | making a cgroup, writing its limits, entering it |
 //!
 //! The way through: [`Host::detect`] -> [`Paths::new`] -> (state file) -> [`OwnedCgroup::new`] -> [`OwnedCgroup::create`]
-//! -> [`Cgroup::clone_into`] / [`Cgroup::enter_v1`] -> [`Cgroup::apply`] -> [`OwnedCgroup::kill_all`] ->
+//! -> [`Cgroup::clone_into`] and [`Cgroup::doors_v1`] -> [`Cgroup::apply`] -> [`OwnedCgroup::kill_all`] ->
 //! [`OwnedCgroup::remove`].
 //!
 //! cgroupfs has no symbolic links, so a path below its mount leads where it says; on v2 a descriptor of the directory is
