@@ -10,6 +10,7 @@
 //! | [`state`], [`cgroup`] | the state directory in libcontainer's format; control groups |
 //! | [`plan`] | pure: (spec, host, options) -> plan. `plan/compile.rs` is *the* order of creation |
 //! | [`seccomp`], [`spec`] | pure: profile -> BPF; config.json as types, and its validation |
+//! | [`host`] | what validation may ask about this host |
 //! | [`sys`] | kernel calls that nix does not have; the only unsafe code |
 #![deny(unsafe_code)]
 
@@ -17,6 +18,7 @@ pub mod cgroup;
 pub mod cli;
 pub mod container;
 pub mod error;
+pub mod host;
 pub mod launch;
 pub mod log;
 pub mod plan;

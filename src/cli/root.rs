@@ -9,6 +9,7 @@ use std::path::{Component, Path, PathBuf};
 use super::Global;
 use super::definition::parse_bool;
 use crate::error::{Context, Error, Result};
+use crate::host::in_user_namespace;
 
 /// The state root.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -74,18 +75,6 @@ fn make_sticky(path: &Path) -> Result<()> {
     std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o1700))
         .map_err(|e| Error::io(format_args!("chmod {}", path.display()), &e))
         .doing(|| "you should check permission of the path in $XDG_RUNTIME_DIR")
-}
-
-/// Whether root here is not root on the host: /proc/self/uid_map is not the identity. Without a /proc that tells, we are
-/// taken to be in the initial user namespace.
-pub fn in_user_namespace() -> bool {
-    std::fs::read("/proc/self/uid_map").is_ok_and(|map| !is_identity(&map))
-}
-
-fn is_identity(uid_map: &[u8]) -> bool {
-    let mut words = uid_map.split(u8::is_ascii_whitespace).filter(|w| !w.is_empty());
-    let first = [words.next(), words.next(), words.next()];
-    first == [Some(&b"0"[..]), Some(b"0"), Some(b"4294967295")] && words.next().is_none()
 }
 
 /// How little we may do.
@@ -165,14 +154,6 @@ mod tests {
             (facts(true, Some(true), None, Some("me")), None),
         ] {
             assert_eq!(default(&facts), root);
-        }
-    }
-
-    #[test]
-    fn identity_map_is_the_initial_user_namespace() {
-        assert!(is_identity(b"         0          0 4294967295\n"));
-        for map in [&b"         0       1000          1\n"[..], b"", b"0 0 4294967294\n", b"0 0 4294967295\n1 1 1\n"] {
-            assert!(!is_identity(map));
         }
     }
 
