@@ -392,21 +392,16 @@ fn interface_priority(priority: &spec::InterfacePriority) -> InterfacePriority {
     InterfacePriority { interface: priority.name.clone(), priority: i64::from(priority.priority) }
 }
 
-/// Go's `filepath.Clean`: by the letters alone.
+/// Cleaned by the letters alone, as libcontainer does: `..` never leads above the top, of a relative path either.
 fn clean(path: &str) -> String {
-    let absolute = path.starts_with('/');
     let mut parts: Vec<&str> = Vec::new();
     for part in path.split('/') {
         match part {
             "" | "." => {}
-            ".." if parts.last().is_some_and(|last| *last != "..") => drop(parts.pop()),
-            ".." if absolute => {}
+            ".." => drop(parts.pop()),
             part => parts.push(part),
         }
     }
-    match (absolute, parts.is_empty()) {
-        (true, _) => format!("/{}", parts.join("/")),
-        (false, true) => ".".to_owned(),
-        (false, false) => parts.join("/"),
-    }
+    let top = if path.starts_with('/') { "/" } else { "" };
+    format!("{top}{}", parts.join("/"))
 }

@@ -148,6 +148,7 @@ fn cgroup_names() {
     assert_eq!(name("/a//b/../c/", false), ["", "", "/a/c", ""]);
     assert_eq!(name("/../../a", false), ["", "", "/a", ""]);
     assert_eq!(name("a/./b", false), ["", "", "a/b", ""]);
+    assert_eq!(name("../../a", false), ["", "", "a", ""]);
     assert_eq!(name("a:b:c", false), ["", "", "a:b:c", ""]);
     assert_eq!(name("", true), ["c", "", "", "runc"]);
     assert_eq!(name("a.slice:cri-containerd:x", true), ["x", "a.slice", "", "cri-containerd"]);
