@@ -18,6 +18,8 @@ mod process;
 mod resources;
 mod seccomp;
 pub mod sysctl;
+#[cfg(test)]
+mod tests;
 pub mod text;
 pub mod validate;
 

@@ -96,9 +96,9 @@ pub fn validate(spec: &Spec, host: &HostFacts<'_>, options: &Options) -> Vec<Pro
         Some(root) => check.no_nul("/root/path", "root path", &root.path),
         None => check.error("/root", "root must be specified"),
     }
-    check.mounts(&spec.mounts, linux);
     check.devices(linux);
     check.resources(linux);
+    check.mounts(&spec.mounts, linux);
     check.rootfs_propagation(linux);
     let maps = check.namespaces(spec, linux);
     if let Some(seccomp) = &linux.seccomp {
