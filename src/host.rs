@@ -6,9 +6,11 @@ use std::os::unix::fs::MetadataExt;
 use nix::sys::statfs::statfs;
 
 use crate::cgroup;
+use crate::seccomp::{self, flag};
 use crate::spec::IdMapping;
 use crate::spec::names::NamespaceKind;
 use crate::spec::validate::{HostFacts, IdMaps, OwnedMaps, Rdt};
+use crate::sys::seccomp::knows_flags;
 
 /// For [`crate::spec::validate::validate`].
 pub fn facts(cgroups: &cgroup::Host) -> HostFacts<'static> {
@@ -66,6 +68,16 @@ pub fn rdt() -> Rdt {
         true => Rdt { enabled: true, l3: has("L3") || has("L3CODE"), mb: has("MB") },
         false => Rdt::default(),
     }
+}
+
+/// The `SECCOMP_FILTER_FLAG_*` of the specification that the kernel knows.
+pub fn seccomp_flags() -> u32 {
+    let known = |flag: u32| match flag {
+        // The kernel takes this one only together with that one.
+        flag::WAIT_KILLABLE_RECV => knows_flags(flag | flag::NEW_LISTENER),
+        flag => knows_flags(flag),
+    };
+    seccomp::FLAGS.iter().map(|(_, flag)| *flag).filter(|flag| known(*flag)).fold(0, |all, flag| all | flag)
 }
 
 fn is_mount_of(path: &str, magic: libc::c_long) -> bool {
@@ -130,6 +142,9 @@ mod tests {
         assert!((37..64).contains(&last_capability()));
         let mount = NAMESPACES.iter().find(|k| k.name == "mount").unwrap();
         assert!(has_namespace(mount));
+        // Since Linux 3.17 and 4.14; no kernel has a flag 1 << 30.
+        assert_eq!(seccomp_flags() & (flag::TSYNC | flag::LOG), flag::TSYNC | flag::LOG);
+        assert!(!knows_flags(1 << 30));
         assert_eq!(is_own_netns("/proc/self/ns/net"), Ok(true));
         assert_eq!(is_own_netns("/proc/self/ns/uts"), Ok(false));
         assert_eq!(is_own_netns("/nonexistent").unwrap_err(), "stat /nonexistent: no such file or directory");

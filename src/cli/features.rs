@@ -1,8 +1,10 @@
 //! `features`: what this runtime can do, as the specification's features.md has it.
 
-use super::Command;
 use super::definition::Definition;
+use super::{Command, print};
 use crate::error::Result;
+use crate::spec::features::{Build, json};
+use crate::{host, seccomp};
 
 /// The command.
 pub static COMMAND: Definition = Definition {
@@ -19,5 +21,16 @@ Writes what this runtime can do to stdout, as the JSON document of the runtime s
 };
 
 pub(super) fn run() -> Result<u8> {
-    Err(super::unavailable())
+    let archs: Vec<&str> = seccomp::arches().collect();
+    let known = host::seccomp_flags();
+    let flags: Vec<&str> = seccomp::FLAGS.iter().filter(|(_, flag)| known & flag != 0).map(|(name, _)| *name).collect();
+    print(&json(&Build {
+        systemd: false,
+        criu: false,
+        intel_rdt: false,
+        net_devices: false,
+        seccomp_archs: &archs,
+        seccomp_flags: &flags,
+    })?)?;
+    Ok(0)
 }

@@ -7,6 +7,7 @@ pub mod descriptors;
 pub mod flock;
 pub mod pidfd;
 pub mod proc;
+pub mod seccomp;
 pub mod spawn;
 pub mod start;
 pub mod tty;
