@@ -13,6 +13,7 @@ mod measure;
 mod meter;
 mod report;
 mod runtimes;
+mod seccomp;
 mod stats;
 mod svg;
 
@@ -25,6 +26,7 @@ type Result<T> = std::result::Result<T, Error>;
 const USAGE: &str =
     "usage: dunnage-bench measure --host NAME --work DIR --tools DIR --out FILE [--warm N] [--cold N] NAME=BINARY...
        dunnage-bench report --out DIR FILE...
+       dunnage-bench seccomp CONFIG.JSON
   --host NAME   what this host is called in the tables
   --work DIR    where bundles and state go; removed by the caller
   --tools DIR   holds the compiled `floor` and `meter`
@@ -76,6 +78,7 @@ fn main() -> ExitCode {
     let result = Options::parse(args).and_then(|o| match command.as_str() {
         "measure" => measure::all(&o),
         "report" => report::write(&o.out, &o.rest),
+        "seccomp" => seccomp::time(o.rest.first().ok_or(USAGE)?.as_ref()),
         _ => Err(USAGE.into()),
     });
     match result {
