@@ -137,7 +137,7 @@ pub fn json(build: &Build<'_>) -> Result<String> {
 }
 
 fn linux<'a>(build: &Build<'a>) -> Linux<'a> {
-    let known = listed(names::SECCOMP_FLAGS);
+    let known = listed(&names::SECCOMP_FLAGS);
     Linux {
         namespaces: names::NAMESPACES.iter().map(|n| n.name).collect(),
         capabilities: names::CAPABILITIES.to_vec(),

@@ -171,7 +171,7 @@ pub const SECCOMP_ARCHITECTURES: &[(&str, Option<&str>)] = &[
 ];
 
 /// Flags of seccomp(2), in the order in which runc lists them.
-pub const SECCOMP_FLAGS: &[(&str, u64)] = &[
+pub const SECCOMP_FLAGS: [(&str, u32); 4] = [
     ("SECCOMP_FILTER_FLAG_TSYNC", 1 << 0),
     ("SECCOMP_FILTER_FLAG_SPEC_ALLOW", 1 << 2),
     ("SECCOMP_FILTER_FLAG_LOG", 1 << 1),
@@ -285,6 +285,6 @@ mod tests {
         assert_eq!(namespace("mount").map(|n| n.libcontainer), Some("NEWNS"));
         assert_eq!(number(SCHED_FLAGS, "SCHED_FLAG_DL_OVERRUN"), Some(libc::SCHED_FLAG_DL_OVERRUN as u64));
         assert_eq!(number(MPOL_FLAGS, "MPOL_F_STATIC_NODES"), Some(libc::MPOL_F_STATIC_NODES as u32));
-        assert_eq!(number(SECCOMP_FLAGS, "SECCOMP_FILTER_FLAG_SPEC_ALLOW"), Some(4));
+        assert_eq!(number(&SECCOMP_FLAGS, "SECCOMP_FILTER_FLAG_SPEC_ALLOW"), Some(4));
     }
 }

@@ -5,7 +5,8 @@ use proptest::prelude::*;
 use serde_json::{Value, json};
 
 use super::validate::{HostFacts, Options, validate};
-use super::{Spec, mount_options, parse, sysctl};
+use super::{Spec, mount_options, names, parse, sysctl};
+use crate::seccomp;
 
 /// Every field of runtime-spec 1.3 that Linux has, `commandLine` and `username` (Windows) aside.
 const EVERYTHING: &str = include_str!("everything.json");
@@ -82,6 +83,24 @@ fn compare(at: &str, ours: &Value, theirs: &Value, different: &mut Vec<String>) 
         (a, b) if a == b => {}
         (a, b) => different.push(format!("{at}: {a} {b}")),
     }
+}
+
+/// Validation asks `names`, the compiler its own tables: a name that only one of them knew would pass one and fail in the
+/// other, or be promised by the features document and refused.
+#[test]
+fn seccomp_names_are_those_of_the_compiler() {
+    fn sorted<'a>(names: impl Iterator<Item = &'a str>) -> Vec<&'a str> {
+        let mut names: Vec<&str> = names.collect();
+        names.sort_unstable();
+        names
+    }
+    assert_eq!(sorted(names::SECCOMP_ACTIONS.iter().map(|n| n.0)), sorted(seccomp::actions()));
+    assert_eq!(sorted(names::SECCOMP_OPERATORS.iter().map(|n| n.0)), sorted(seccomp::operators()));
+    assert_eq!(sorted(names::SECCOMP_ARCHITECTURES.iter().map(|n| n.0)), sorted(seccomp::arches()));
+    let ours = names::SECCOMP_FLAGS.map(|(name, bit)| (name, u64::from(bit)));
+    let mut theirs = seccomp::FLAGS.map(|(name, bit)| (name, u64::from(bit)));
+    theirs.sort_by_key(|(name, _)| ours.iter().position(|(n, _)| n == name));
+    assert_eq!(ours, theirs);
 }
 
 /// What kernels, shells and parsers stumble over.

@@ -36,8 +36,9 @@ impl Check<'_> {
                 self.error(format!("{at}/path"), format!("namespace path {} is not absolute", text::quote(&ns.path)));
             }
             self.no_nul(format!("{at}/path"), "namespace path", &ns.path);
-            if !(self.host.has_namespace)(kind) {
-                self.error(at, missing(kind.name, kind.libcontainer));
+            // These three can be missing from a kernel that we run on; to ask for the others would be a call for nothing.
+            if matches!(kind.name, "user" | "time" | "cgroup") && !(self.host.has_namespace)(kind) {
+                self.error(at, format!("{} namespaces aren't enabled in the kernel", kind.name));
             }
         }
         self.time_namespace(linux);
@@ -230,15 +231,6 @@ impl Check<'_> {
         if let Some(maps) = maps {
             self.rootless_mounts(&spec.mounts, maps.uid, maps.gid);
         }
-    }
-}
-
-fn missing(name: &str, libcontainer: &str) -> String {
-    match name {
-        "user" => "user namespaces aren't enabled in the kernel".into(),
-        "time" => "time namespaces aren't enabled in the kernel".into(),
-        "cgroup" => "cgroup namespaces aren't enabled in the kernel".into(),
-        _ => format!("namespace {libcontainer} is not supported"),
     }
 }
 

@@ -14,7 +14,7 @@ impl Check<'_> {
             return;
         }
         for (i, flag) in profile.flags.iter().flatten().enumerate() {
-            if number(names::SECCOMP_FLAGS, flag).is_none() {
+            if number(&names::SECCOMP_FLAGS, flag).is_none() {
                 let why = format!("seccomp flag {flag} is not known to runc");
                 self.error(format!("{at}/flags/{i}"), why);
             }
