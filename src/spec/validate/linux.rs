@@ -62,7 +62,11 @@ impl Check<'_> {
                 self.selinux("/linux/mountLabel".into());
             }
         }
-        self.no_nul("/linux/mountLabel", "mount label", &linux.mount_label);
+        // It is written between double quotes into the options of a mount.
+        if linux.mount_label.contains(|c: char| c == '"' || c.is_control()) {
+            let why = format!("invalid mount label {}", text::quote(&linux.mount_label));
+            self.error("/linux/mountLabel", why);
+        }
     }
 
     pub(super) fn intel_rdt(&mut self, linux: &Linux) {

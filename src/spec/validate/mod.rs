@@ -13,7 +13,7 @@ mod tests;
 
 use super::names::NamespaceKind;
 use super::problem::{Problem, Severity};
-use super::{Hooks, IdMapping, Linux, Process, Spec, text};
+use super::{Hooks, IdMapping, Linux, Process, Resources, Spec, text};
 
 /// What validation may ask about the host. Each function is called only if the configuration makes the answer matter.
 #[derive(Clone, Copy)]
@@ -86,7 +86,7 @@ pub struct Options {
 pub fn validate(spec: &Spec, host: &HostFacts<'_>, options: &Options) -> Vec<Problem> {
     let none = Linux::default();
     let linux = spec.linux.as_ref().unwrap_or(&none);
-    let mut check = Check { found: Vec::new(), base: "", host, options };
+    let mut check = Check { found: Vec::new(), host, options };
     match &spec.process {
         Some(process) => check.process_required(process, "/process"),
         None => check.error("/process", "process property must not be empty"),
@@ -97,7 +97,10 @@ pub fn validate(spec: &Spec, host: &HostFacts<'_>, options: &Options) -> Vec<Pro
         None => check.error("/root", "root must be specified"),
     }
     check.devices(linux);
-    check.resources(linux);
+    check.cgroups_path(linux);
+    if let Some(resources) = &linux.resources {
+        check.resources(resources, "/linux/resources");
+    }
     check.mounts(&spec.mounts, linux);
     check.rootfs_propagation(linux);
     let maps = check.namespaces(spec, linux);
@@ -129,24 +132,29 @@ pub fn validate_process(
     host: &HostFacts<'_>,
     options: &Options,
 ) -> Vec<Problem> {
-    let mut check = Check { found: Vec::new(), base: "", host, options };
+    let mut check = Check { found: Vec::new(), host, options };
     check.process_required(process, "");
     check.process(process, "", maps);
+    check.found
+}
+
+/// All problems of the resources of an update, fields relative to them.
+pub fn validate_resources(resources: &Resources, host: &HostFacts<'_>) -> Vec<Problem> {
+    let mut check = Check { found: Vec::new(), host, options: &Options::default() };
+    check.resources(resources, "");
     check.found
 }
 
 /// What is being checked, and what was found. Its methods are spread over the modules, by section of the file.
 struct Check<'a> {
     found: Vec<Problem>,
-    /// Goes in front of the fields.
-    base: &'a str,
     host: &'a HostFacts<'a>,
     options: &'a Options,
 }
 
 impl Check<'_> {
     fn add(&mut self, field: &str, message: String, severity: Severity) {
-        self.found.push(Problem { field: format!("{}{field}", self.base), message, severity });
+        self.found.push(Problem { field: field.to_owned(), message, severity });
     }
 
     fn error(&mut self, field: impl AsRef<str>, message: impl Into<String>) {

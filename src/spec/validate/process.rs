@@ -62,6 +62,7 @@ impl Check<'_> {
             self.no_nul(format!("{at}/args/{i}"), "argument", arg);
         }
         self.no_nul(format!("{at}/apparmorProfile"), "apparmor profile", &process.apparmor_profile);
+        self.no_nul(format!("{at}/selinuxLabel"), "selinux label", &process.selinux_label);
     }
 
     fn user(&mut self, process: &Process, at: &str, maps: Option<IdMaps<&[IdMapping]>>) {

@@ -4,7 +4,7 @@ use super::Check;
 use crate::spec::{Linux, Resources, text};
 
 impl Check<'_> {
-    pub(super) fn resources(&mut self, linux: &Linux) {
+    pub(super) fn cgroups_path(&mut self, linux: &Linux) {
         let path = &linux.cgroups_path;
         if self.options.systemd_cgroup && !path.is_empty() && path.split(':').count() != 3 {
             let why = format!(
@@ -14,27 +14,28 @@ impl Check<'_> {
             self.error("/linux/cgroupsPath", why);
         }
         self.no_nul("/linux/cgroupsPath", "cgroupsPath", path);
-        let Some(resources) = &linux.resources else { return };
-        self.device_rules(resources);
-        self.unified(resources);
+    }
+
+    pub(super) fn resources(&mut self, resources: &Resources, at: &str) {
+        self.device_rules(resources, at);
+        self.unified(resources, at);
         for (i, limit) in resources.hugepage_limits.iter().enumerate() {
             // It becomes part of a file name.
             if !is_page_size(&limit.page_size) {
                 let size = text::quote(&limit.page_size);
-                let at = format!("/linux/resources/hugepageLimits/{i}/pageSize");
-                self.error(at, format!("invalid hugepage size {size}"));
+                self.error(format!("{at}/hugepageLimits/{i}/pageSize"), format!("invalid hugepage size {size}"));
             }
         }
         let swappiness = resources.memory.as_ref().and_then(|m| m.swappiness);
         if let Some(value) = swappiness.filter(|value| *value > 100 && !self.host.cgroup_v2) {
             let why = format!("invalid memory swappiness value: {value} (valid range is 0-100)");
-            self.error("/linux/resources/memory/swappiness", why);
+            self.error(format!("{at}/memory/swappiness"), why);
         }
     }
 
-    fn device_rules(&mut self, resources: &Resources) {
+    fn device_rules(&mut self, resources: &Resources, at: &str) {
         for (i, rule) in resources.devices.iter().enumerate() {
-            let at = format!("/linux/resources/devices/{i}");
+            let at = format!("{at}/devices/{i}");
             if !matches!(rule.kind.as_str(), "" | "a" | "b" | "c") {
                 let why = format!("invalid cgroup device type {}", text::quote(&rule.kind));
                 self.error(format!("{at}/type"), why);
@@ -53,16 +54,16 @@ impl Check<'_> {
         }
     }
 
-    fn unified(&mut self, resources: &Resources) {
+    fn unified(&mut self, resources: &Resources, at: &str) {
         if resources.unified.is_empty() {
             return;
         }
-        let at = "/linux/resources/unified";
+        let at = format!("{at}/unified");
         if !self.host.cgroup_v2 {
-            self.error(at, "invalid configuration: cannot use unified on cgroup v1");
+            self.error(&at, "invalid configuration: cannot use unified on cgroup v1");
         }
         for (file, value) in &resources.unified {
-            let mut at = at.to_owned();
+            let mut at = at.clone();
             text::push_pointer(&mut at, file);
             if file.contains('/') {
                 let why = format!("unified resource {} must be a file name (no slashes)", text::quote(file));

@@ -97,6 +97,19 @@ fn devices_and_resources() {
 }
 
 #[test]
+fn resources_of_an_update() {
+    let resources = parse::resources(br#"{"unified":{"../x":"1"},"hugepageLimits":[{"pageSize":"x"}]}"#).unwrap();
+    assert_eq!(
+        told(&validate_resources(&resources, &OLD_HOST)),
+        [
+            ("/unified", "invalid configuration: cannot use unified on cgroup v1"),
+            ("/unified/..~1x", "unified resource \"../x\" must be a file name (no slashes)"),
+            ("/hugepageLimits/0/pageSize", "invalid hugepage size \"x\""),
+        ]
+    );
+}
+
+#[test]
 fn intel_rdt() {
     let rdt = |r: Value| json!({"linux": {"intelRdt": r}});
     errors(&[
@@ -264,6 +277,11 @@ fn hooks_paths_and_labels() {
             hook(json!({"path": "/x", "args": ["a\0"]})),
             "/hooks/poststop/1/args/0",
             &format!("invalid hook argument \"a\\x00\": {nul}"),
+        ),
+        (
+            json!({"linux": {"mountLabel": "a:b\",size=1"}}),
+            "/linux/mountLabel",
+            "invalid mount label \"a:b\\\",size=1\"",
         ),
         (
             json!({"linux": {"maskedPaths": ["/a\0"]}}),

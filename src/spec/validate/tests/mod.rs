@@ -8,7 +8,7 @@ mod process;
 
 use serde_json::{Value, json};
 
-use super::{HostFacts, IdMaps, Options, Rdt, validate, validate_process};
+use super::{HostFacts, IdMaps, Options, Rdt, validate, validate_process, validate_resources};
 use crate::spec::problem::{Problem, Severity, join, warnings};
 use crate::spec::{IdMapping, Spec, default, parse};
 
