@@ -210,9 +210,10 @@ impl DeviceList {
             // A denial that reaches beyond (`c *:5` after an allowed `c 1:*`) would leave a hole as well.
             let hole = if allow { wider.cover(&devices) } else { wider.meet(&devices) && !devices.cover(wider) };
             if *wider != devices && hole && theirs.meets(access) {
+                let mode = if self.default_allow { "deny" } else { "allow" };
                 return Err(Error::new(format!(
-                    "requested rule [{devices} {access}] not supported by devices cgroupv1 (cannot punch hole in \
-                     existing wildcard rule [{wider} {theirs}])"
+                    "unable to remove '{mode}' exception: requested rule [{devices} {access}] not supported by devices \
+                     cgroupv1 (cannot punch hole in existing wildcard rule [{wider} {theirs}])"
                 )));
             }
         }

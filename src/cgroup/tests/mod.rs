@@ -3,6 +3,7 @@
 
 mod life;
 mod limits;
+mod oracle;
 
 use std::os::unix::process::ExitStatusExt;
 use std::process::{Child, Command, Stdio};
