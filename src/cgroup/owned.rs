@@ -82,6 +82,13 @@ impl OwnedCgroup {
         self.main().map_or(Ok(Vec::new()), Node::pids)
     }
 
+    /// The paths that were checked, for the state file.
+    pub fn paths(&self) -> Paths {
+        let of =
+            |node: &Node| node.hierarchy.keys.iter().map(|key| (key.clone(), node.path.clone())).collect::<Vec<_>>();
+        Paths(self.nodes.iter().flat_map(of).collect())
+    }
+
     /// SIGKILL to every process of the cgroup and those below it, and none that comes in meanwhile gets away. Frozen ones
     /// are thawed to die. Does not wait for their end. Nothing happens if the cgroup does not exist.
     pub fn kill_all(&self) -> Result<()> {
@@ -92,12 +99,16 @@ impl OwnedCgroup {
                 unified.refuse_if_not_ours_alone()?;
             }
             match Dir::at(unified.path.as_str()).write("cgroup.kill", "1") {
-                // On hybrid the v1 freezer may hold them; on v2 frozen ones die.
-                Ok(()) => return self.thaw_v1(),
+                Ok(()) if self.nodes.len() == 1 => return Ok(()),
+                // On hybrid that was the fast way; but who made the container may have entered v1 alone.
+                Ok(()) => {}
                 // Before Linux 5.14, or no cgroup there; a threaded one refuses.
                 Err(e) if matches!(e.errno(), Some(Errno::ENOENT | Errno::EOPNOTSUPP)) => {}
                 Err(e) => return Err(e),
             }
+        }
+        if main.pids()?.is_empty() {
+            return Ok(());
         }
         // Frozen, none can fork away from us; if the freezer fails, fork bombs are run after for a while.
         let frozen = self.freeze().is_ok();
@@ -112,7 +123,7 @@ impl OwnedCgroup {
             }
         }
         let thawed = if frozen { self.thaw() } else { Ok(()) };
-        result.and(thawed)
+        result.and(thawed).map(drop)
     }
 
     /// Stops every process until [`OwnedCgroup::thaw`]; returns when all have stopped.
@@ -138,16 +149,6 @@ impl OwnedCgroup {
         match node.hierarchy.version {
             Version::V1 => dir.write("freezer.state", "THAWED"),
             Version::V2 => dir.write("cgroup.freeze", "0"),
-        }
-    }
-
-    fn thaw_v1(&self) -> Result<()> {
-        match self.freezer() {
-            Some(node) if node.hierarchy.version == Version::V1 => match self.thaw() {
-                Err(e) if e.errno() == Some(Errno::ENOENT) => Ok(()),
-                other => other,
-            },
-            _ => Ok(()),
         }
     }
 

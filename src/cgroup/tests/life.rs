@@ -110,6 +110,43 @@ fn who_forks_all_the_time_dies_too() {
 }
 
 #[test]
+fn on_hybrid_who_is_in_v1_alone_dies_too() {
+    let t = Fixture::new("v1-alone");
+    let mut cgroup = t.create("{}").unwrap();
+    let mut child = std::process::Command::new("sleep").arg("100").spawn().unwrap();
+    let pid = i32::try_from(child.id()).unwrap();
+    match t.host.version() {
+        Version::V1 => cgroup.enter_v1(pid, Denied::Fail).unwrap(),
+        Version::V2 => cgroup.enter_unified(pid, Denied::Fail).unwrap(),
+    }
+    t.owned.kill_all().unwrap();
+    assert_killed(&mut child);
+    assert_eq!(is_frozen(&t.owned.paths()), Ok(false));
+    t.owned.remove().unwrap();
+}
+
+#[test]
+fn the_cgroup_of_process_1_is_refused() {
+    // In a pid namespace of its own, whose process 1 is a shell.
+    let in_pid_namespace = r#"exec unshare --pid --fork --mount-proc /bin/sh -c '"$@"; exit $?' sh "$@""#;
+    if !again("life::the_cgroup_of_process_1_is_refused", in_pid_namespace) {
+        return;
+    }
+    let t = Fixture::new("init");
+    let mut cgroup = t.create("{}").unwrap();
+    cgroup.enter_v1(1, Denied::Fail).unwrap();
+    cgroup.enter_unified(1, Denied::Fail).unwrap();
+    assert_ne!(std::process::id(), 1);
+    for result in [t.owned.kill_all(), t.owned.freeze(), t.owned.remove()] {
+        let e = result.unwrap_err().to_string();
+        assert!(e.contains("refusing to touch cgroup") && e.contains("process 1 is in it"), "{e}");
+    }
+    for hierarchy in &t.host.hierarchies {
+        super::super::dir::Dir::at(hierarchy.mount.as_str()).write("cgroup.procs", "1").unwrap();
+    }
+}
+
+#[test]
 fn whatever_the_container_has_made_below_is_removed() {
     on_both("life::whatever_the_container_has_made_below_is_removed", || {
         use std::os::unix::ffi::OsStrExt;
