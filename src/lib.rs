@@ -6,6 +6,7 @@
 //! |---|---|
 //! | [`cli`] | the command line: flags -> one call -> print |
 //! | [`container`] | what can be done to a container that exists: status, kill, pause, resume, pids, delete |
+//! | [`check`] | what this host can and cannot do for a bundle |
 //! | [`launch`] | the parent's half of a start: clone3, barriers, id maps, hooks, console, clean-up |
 //! | [`state`], [`cgroup`] | the state directory in libcontainer's format; control groups |
 //! | [`plan`] | pure: (spec, host, options) -> plan. `plan/compile.rs` is *the* order of creation |
@@ -15,6 +16,7 @@
 #![deny(unsafe_code)]
 
 pub mod cgroup;
+pub mod check;
 pub mod cli;
 pub mod container;
 pub mod error;

@@ -1,11 +1,12 @@
 //! `check`: what this host can and cannot do for a bundle, before anything starts.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use super::definition::Definition;
 use super::definition::shared::{BUNDLE, FORMAT};
-use super::{Command, Global, Matches};
-use crate::error::Result;
+use super::{Command, Global, Matches, print, root};
+use crate::check::{self, Circumstances, Finding, Verdict};
+use crate::error::{Error, Result};
 
 /// The command.
 pub static COMMAND: Definition = Definition {
@@ -37,6 +38,42 @@ impl CheckArgs {
     }
 }
 
-pub(super) fn run(_global: &Global, _args: &CheckArgs) -> Result<u8> {
-    Err(super::unavailable())
+pub(super) fn run(global: &Global, args: &CheckArgs) -> Result<u8> {
+    let rootless = root::rootless(global)?;
+    let circumstances = Circumstances {
+        rootless_euid: rootless.euid,
+        rootless_cgroups: rootless.cgroups,
+        systemd_cgroup: global.systemd_cgroup,
+    };
+    let bundle = root::absolute(args.bundle.as_deref().unwrap_or(Path::new("")))?;
+    let findings = check::bundle(&root::clean(&bundle), circumstances)?;
+    let text = match args.format.as_deref().unwrap_or("table") {
+        "table" => table(&findings),
+        "json" => {
+            serde_json::to_string_pretty(&findings).map_err(|e| Error::new(format!("findings as JSON: {e}")))? + "\n"
+        }
+        _ => return Err(Error::new("invalid format option")),
+    };
+    print(&text)?;
+    match findings.iter().filter(|f| f.verdict == Verdict::Error).count() {
+        0 => Ok(0),
+        1 => Err(Error::new("this bundle cannot run here: 1 error")),
+        n => Err(Error::new(format!("this bundle cannot run here: {n} errors"))),
+    }
+}
+
+fn table(findings: &[Finding]) -> String {
+    let mut text = String::new();
+    for Finding { verdict, subject, detail, field } in findings {
+        let verdict = match verdict {
+            Verdict::Ok => "ok",
+            Verdict::Warning => "warning",
+            Verdict::Error => "ERROR",
+        };
+        // What a config.json says must not steer the terminal.
+        let detail: String = detail.chars().map(|c| if c.is_control() { '?' } else { c }).collect();
+        let place = if field.is_empty() { String::new() } else { format!(" ({field})") };
+        text.push_str(&format!("{verdict:<8} {subject:<11} {detail}{place}\n"));
+    }
+    text
 }

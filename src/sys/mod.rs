@@ -6,6 +6,7 @@ pub mod children;
 pub mod descriptors;
 pub mod flock;
 pub mod pidfd;
+pub mod probe;
 pub mod proc;
 pub mod seccomp;
 pub mod spawn;

@@ -1,0 +1,58 @@
+//! Which system calls this kernel has, and the seccomp filter around us lets pass.
+
+/// A call that can be asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Call {
+    /// Its name.
+    pub name: &'static str,
+    number: libc::c_long,
+}
+
+const fn call(name: &'static str, number: libc::c_long) -> Call {
+    Call { name, number }
+}
+
+/// clone3(2)
+pub const CLONE3: Call = call("clone3", libc::SYS_clone3);
+/// close_range(2)
+pub const CLOSE_RANGE: Call = call("close_range", libc::SYS_close_range);
+/// fsopen(2)
+pub const FSOPEN: Call = call("fsopen", libc::SYS_fsopen);
+/// mount_setattr(2)
+pub const MOUNT_SETATTR: Call = call("mount_setattr", libc::SYS_mount_setattr);
+/// move_mount(2)
+pub const MOVE_MOUNT: Call = call("move_mount", libc::SYS_move_mount);
+/// open_tree(2)
+pub const OPEN_TREE: Call = call("open_tree", libc::SYS_open_tree);
+/// openat2(2)
+pub const OPENAT2: Call = call("openat2", libc::SYS_openat2);
+/// pidfd_open(2)
+pub const PIDFD_OPEN: Call = call("pidfd_open", libc::SYS_pidfd_open);
+/// pidfd_send_signal(2)
+pub const PIDFD_SEND_SIGNAL: Call = call("pidfd_send_signal", libc::SYS_pidfd_send_signal);
+/// Every call above.
+pub const ALL: [Call; 9] =
+    [CLONE3, CLOSE_RANGE, FSOPEN, MOUNT_SETATTR, MOVE_MOUNT, OPEN_TREE, OPENAT2, PIDFD_OPEN, PIDFD_SEND_SIGNAL];
+
+/// Whether the kernel answers the call with anything but ENOSYS.
+pub fn has(call: Call) -> bool {
+    let nothing: libc::c_long = 0;
+    // SAFETY: -1 as the first argument is no descriptor, no process, no readable address and no range of descriptors, and the
+    // sizes are 0: each of the calls above (there is no other `Call`) fails with it before it has done anything.
+    let result = unsafe { libc::syscall(call.number, -1 as libc::c_long, nothing, nothing, nothing, nothing, nothing) };
+    result != -1 || nix::errno::Errno::last() != nix::errno::Errno::ENOSYS
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn this_kernel_has_some_and_none_does_anything() {
+        assert!(has(PIDFD_SEND_SIGNAL) && has(OPENAT2));
+        assert!(!has(call("none", 0xffff)));
+        for call in ALL {
+            has(call);
+        }
+    }
+}
