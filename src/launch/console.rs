@@ -5,11 +5,11 @@ use std::io::{stderr, stdin, stdout};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use nix::fcntl::{OFlag, open};
-use nix::sys::stat::Mode;
+use nix::sys::stat::{Mode, SFlag, fstat};
 use nix::sys::termios::{OutputFlags, SetArg, Termios, cfmakeraw, tcgetattr, tcsetattr};
 
 use crate::error::{Errno, Error, Result};
-use crate::sys::tty::{tcgetwinsize, tcsetwinsize};
+use crate::sys::tty::{ptn, tcgetwinsize, tcsetwinsize};
 
 /// Refuses what can't work. `detach`: create, `run -d` and `exec -d`.
 pub fn check_flags(terminal: bool, detach: bool, console_socket: bool) -> Result<()> {
@@ -22,6 +22,19 @@ pub fn check_flags(terminal: bool, detach: bool, console_socket: bool) -> Result
         }
         _ => Ok(()),
     }
+}
+
+/// Refuses what is not the master of a pseudoterminal. It comes from inside the container's root, where a mount of the
+/// bundle could lie over `/dev/pts` (the class of CVE-2025-52565); who gets it next trusts it to be one.
+pub fn check_master(master: BorrowedFd<'_>) -> Result<()> {
+    let stat = fstat(master).map_err(|e| Error::sys("fstat of the container's terminal", e))?;
+    let is_ptmx = SFlag::from_bits_truncate(stat.st_mode) & SFlag::S_IFMT == SFlag::S_IFCHR
+        && stat.st_rdev == libc::makedev(5, 2);
+    // A device file with ptmx's number is not enough: it has to be one that a devpts made a terminal of.
+    if is_ptmx && ptn(master).is_ok() {
+        return Ok(());
+    }
+    Err(Error::new("/dev/pts/ptmx of the container is not the master of a pseudoterminal"))
 }
 
 /// `process.consoleSize`, in characters; a size with a zero in it is none. For a detached process, whose terminal has no
@@ -154,6 +167,17 @@ mod tests {
         assert_eq!(tcgetwinsize(inner.slave.as_fd()).unwrap().ws_row, 50);
         drop(console);
         assert_eq!(tcgetattr(&host.slave).unwrap(), before);
+    }
+
+    #[test]
+    fn only_a_master_is_a_master() {
+        let pty = openpty(None, None).unwrap();
+        check_master(pty.master.as_fd()).unwrap();
+        let (pipe, _write) = std::io::pipe().unwrap();
+        let null = std::fs::File::open("/dev/null").unwrap();
+        for other in [pty.slave.as_fd(), pipe.as_fd(), null.as_fd()] {
+            check_master(other).unwrap_err();
+        }
     }
 
     #[test]

@@ -462,6 +462,25 @@ mod tests {
     }
 
     #[test]
+    fn a_reader_that_went_away_is_no_signal_for_the_process() {
+        if is_alone() {
+            run_on_terminal("echo up; read line; echo to nobody; sleep 0.3; exit 3");
+        }
+        let pty = openpty(None, None).unwrap();
+        let mut child = command("launch::foreground::tests::a_reader_that_went_away_is_no_signal_for_the_process")
+            .stdin(pty.slave)
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+        expect(&mut lines, "up");
+        drop(lines);
+        File::from(pty.master).write_all(b"\r").unwrap();
+        assert_eq!(code_within(&mut child, 10), 3);
+    }
+
+    #[test]
     fn a_terminal_that_all_had_closed_comes_back() {
         if is_alone() {
             run_on_terminal("echo here; exec <&- >&- 2>&-; sleep 0.5; exec </dev/tty >/dev/tty; echo back; exit 2");
