@@ -38,8 +38,9 @@ test: toolchain ## unit tests, golden plans, real containers
 	@integration/packages.sh $(TEST_PACKAGES)
 	CARGO="$(CARGO)" integration/test.sh
 
-lint: toolchain ## rustfmt and clippy, warnings are errors
-	@integration/packages.sh $(BUILD_PACKAGES)
+lint: toolchain ## rustfmt, clippy and shellcheck, warnings are errors
+	@integration/packages.sh $(BUILD_PACKAGES) shellcheck
+	shellcheck -S warning integration/*.sh integration/bench/*.sh .ci/run
 	$(CARGO) fmt --all --check
 	$(CARGO) clippy --workspace --all-targets -- -D warnings
 

@@ -57,8 +57,7 @@ trap 'exit 130' INT TERM
 
 status() { rt state "$id" | jq -r .status; }
 wait_for() {
-	local i
-	for i in $(seq 100); do
+	for _ in $(seq 100); do
 		[ "$(status)" = "$1" ] && return
 		sleep 0.05
 	done
