@@ -17,7 +17,7 @@ RUN_PACKAGES   = $(BUILD_PACKAGES) busybox-static jq procps
 TEST_PACKAGES  = $(RUN_PACKAGES) strace runc libseccomp-dev golang-github-containers-common
 BENCH_PACKAGES = $(RUN_PACKAGES) strace golang-github-containers-common
 
-.PHONY: help run test lint bench build man completions install toolchain
+.PHONY: help run test lint engines bench build man completions install toolchain
 
 help: ## this list
 	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | while IFS='	' read -r t d; do printf '  make %-12s %s\n' "$$t" "$$d"; done
@@ -43,6 +43,10 @@ lint: toolchain ## rustfmt, clippy and shellcheck, warnings are errors
 	shellcheck -S warning integration/*.sh integration/bench/*.sh .ci/run
 	$(CARGO) fmt --all --check
 	$(CARGO) clippy --workspace --all-targets -- -D warnings
+
+engines: toolchain ## drive it through podman and containerd
+	$(CARGO) build --release --bin dunnage
+	integration/engines.sh $(abspath $(BINARY))
 
 bench: toolchain ## measure ourselves against the floor, runc, crun and youki; writes docs/bench/
 	@integration/packages.sh $(BENCH_PACKAGES)
