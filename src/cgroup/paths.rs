@@ -180,6 +180,25 @@ mod tests {
         assert!(e.starts_with("mountpoint for devices not found"), "{e}");
     }
 
+    proptest::proptest! {
+        /// Whatever the text, it leads below the mount (and, relative, below our base), or nowhere.
+        #[test]
+        fn no_path_escapes(path in "(/|\\.\\.|\\.|a|b:c|\\\\| |\\.\\.\\.){0,9}", own in "(/u){0,2}/me") {
+            let own = Membership::from_text(format!("2:cpu,cpuacct:{own}\n1:devices:{own}\n0::{own}\n"));
+            for host in [Host::unified(), Host::from_mountinfo(HYBRID)] {
+                let Ok(paths) = Paths::with_membership(&host, &path, "id1", &own) else { continue };
+                let checked = crate::cgroup::OwnedCgroup::new(&host, &paths).unwrap().unwrap();
+                proptest::prop_assert_eq!(&checked.paths(), &paths);
+                if !path.starts_with('/') && host.version() == Version::V1 {
+                    for (key, path) in &paths.0 {
+                        let base = own.directory(host.hierarchy(key).unwrap()).unwrap();
+                        proptest::prop_assert!(path.starts_with(&format!("{base}/")), "{path}");
+                    }
+                }
+            }
+        }
+    }
+
     #[test]
     fn on_hybrid() {
         let host = Host::from_mountinfo(HYBRID);

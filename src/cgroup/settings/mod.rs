@@ -120,16 +120,26 @@ fn hugetlb(out: &mut Vec<Setting>, limits: &[HugepageLimit], limit: &str) -> Res
 }
 
 /// `mlx5_1 hca_handle=3 hca_object=10000`.
-fn rdma<'a>(out: &mut Vec<Setting>, devices: impl IntoIterator<Item = (&'a String, &'a Rdma)>) {
+fn rdma<'a>(out: &mut Vec<Setting>, devices: impl IntoIterator<Item = (&'a String, &'a Rdma)>) -> Result<()> {
     for (device, limits) in devices {
+        let field = format!("/linux/resources/rdma/{}", pointer_part(device));
+        if !is_word(device) {
+            return Err(Error::new(format!("invalid RDMA device name {device:?}")).field(field));
+        }
         let mut line = device.clone();
         for (key, limit) in [("hca_handle", limits.hca_handles), ("hca_object", limits.hca_objects)] {
             if let Some(limit) = limit {
                 line.push_str(&format!(" {key}={limit}"));
             }
         }
-        out.push(set("rdma.max", line, format!("/linux/resources/rdma/{}", pointer_part(device))));
+        out.push(set("rdma.max", line, field));
     }
+    Ok(())
+}
+
+/// A name that stays one field of a line.
+fn is_word(name: &str) -> bool {
+    !name.is_empty() && !name.contains(char::is_whitespace)
 }
 
 /// The pids limit; the kernel has no way to forbid the first process that does not also keep it out, so 0 becomes 1.
@@ -149,6 +159,7 @@ fn pointer_part(key: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
 
     pub(super) fn compile(version: Version, json: &str) -> Result<Settings> {
         Settings::new(version, &serde_json::from_str::<Resources>(json).unwrap())
@@ -210,6 +221,46 @@ mod tests {
                 let json = format!(r#"{{"hugepageLimits":[{{"pageSize":"{size}","limit":2}}]}}"#);
                 let e = compile(version, &json).unwrap_err().to_string();
                 assert!(e.starts_with("invalid huge page size"), "{e}");
+            }
+        }
+    }
+
+    fn number() -> impl Strategy<Value = serde_json::Value> {
+        prop_oneof![
+            Just(serde_json::Value::Null),
+            any::<u16>().prop_map(Into::into),
+            any::<i64>().prop_map(|n| n.unsigned_abs().into()),
+            prop_oneof![Just(0u64), Just(1), Just(2), Just(262_144), Just(u64::from(u16::MAX))].prop_map(Into::into),
+            any::<i32>().prop_map(Into::into),
+        ]
+    }
+
+    proptest! {
+        /// Any numbers and names: an error or settings that each are one line for one file of the directory.
+        #[test]
+        fn one_line_for_one_file(n in proptest::collection::vec(number(), 24), name in "[a-z./~0-9 -]{0,12}") {
+            let device = serde_json::json!([{"major": n[0], "minor": n[1], "rate": n[2], "weight": n[3], "leafWeight": n[4]}]);
+            let json = serde_json::json!({
+                "memory": {"limit": n[5], "swap": n[6], "reservation": n[7], "swappiness": n[8]},
+                "cpu": {"shares": n[9], "quota": n[10], "period": n[11], "burst": n[12], "idle": n[13],
+                    "realtimeRuntime": n[14], "realtimePeriod": n[15], "cpus": name},
+                "pids": {"limit": n[16]},
+                "blockIO": {"weight": n[17], "weightDevice": device, "throttleReadBpsDevice": device},
+                "hugepageLimits": [{"pageSize": name, "limit": n[18]}],
+                "network": {"classID": n[19], "priorities": [{"name": name, "priority": 1}]},
+                "rdma": {&name: {"hcaHandles": n[20]}},
+                "unified": {&name: "1\n2\n"},
+            });
+            // Each part alone, so that one that is refused does not hide the others.
+            for (part, value) in json.as_object().unwrap() {
+                let Ok(resources) = serde_json::from_value::<Resources>(serde_json::json!({part: value})) else { continue };
+                for version in [Version::V1, Version::V2] {
+                    for setting in Settings::new(version, &resources).map(|s| s.list).unwrap_or_default() {
+                        prop_assert!(!setting.file.contains('/') && setting.file.contains('.'), "{setting:?}");
+                        prop_assert!(!setting.value.contains('\n') && !setting.value.is_empty(), "{setting:?}");
+                        prop_assert!(setting.field.starts_with("/linux/resources/"), "{setting:?}");
+                    }
+                }
             }
         }
     }

@@ -1,6 +1,6 @@
 //! Settings of cgroup v1: the specification was written for it, so most values go as they are.
 
-use super::{Missing, Setting, given, hugetlb, pids_max, rdma, set};
+use super::{Missing, Setting, given, hugetlb, is_word, pids_max, rdma, set};
 use crate::error::{Error, Result};
 use crate::spec::{BlockIo, Cpu, Memory, Network, Resources};
 
@@ -27,10 +27,9 @@ pub(super) fn settings(out: &mut Vec<Setting>, r: &Resources) -> Result<()> {
     }
     hugetlb(out, &r.hugepage_limits, "limit_in_bytes")?;
     if let Some(n) = &r.network {
-        network(out, n);
+        network(out, n)?;
     }
-    rdma(out, &r.rdma);
-    Ok(())
+    rdma(out, &r.rdma)
 }
 
 fn cpuset(out: &mut Vec<Setting>, c: &Cpu) {
@@ -143,14 +142,18 @@ fn block_io(out: &mut Vec<Setting>, b: &BlockIo) {
     }
 }
 
-fn network(out: &mut Vec<Setting>, n: &Network) {
+fn network(out: &mut Vec<Setting>, n: &Network) -> Result<()> {
     if let Some(class @ 1..) = n.class_id {
         out.push(set("net_cls.classid", class, "/linux/resources/network/classID"));
     }
     for (i, p) in n.priorities.iter().enumerate() {
         let field = format!("/linux/resources/network/priorities/{i}");
+        if !is_word(&p.name) {
+            return Err(Error::new(format!("invalid network interface name {:?}", p.name)).field(field));
+        }
         out.push(set("net_prio.ifpriomap", format!("{} {}", p.name, p.priority), field));
     }
+    Ok(())
 }
 
 #[cfg(test)]

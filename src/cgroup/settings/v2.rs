@@ -32,7 +32,7 @@ pub(super) fn settings(out: &mut Vec<Setting>, r: &Resources) -> Result<()> {
         }
     }
     hugetlb(out, &r.hugepage_limits, "max")?;
-    rdma(out, &r.rdma);
+    rdma(out, &r.rdma)?;
     unified(out, &r.unified)
 }
 
