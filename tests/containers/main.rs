@@ -13,8 +13,11 @@
 
 mod common;
 
+mod commands;
+mod exec;
 mod mounts;
 mod namespaces;
 mod process;
 mod rootfs;
+mod spec;
 mod state_format;

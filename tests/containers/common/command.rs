@@ -161,10 +161,10 @@ impl Out {
         self
     }
 
-    /// stderr must contain these words.
+    /// stderr must contain these words; quotes may have been escaped by the log's text format.
     #[track_caller]
     pub fn err_has(self, words: &str) -> Out {
-        assert!(self.err.contains(words), "stderr must contain: {words}\n{self}");
+        assert!(self.err.replace("\\\"", "\"").contains(words), "stderr must contain: {words}\n{self}");
         self
     }
 
