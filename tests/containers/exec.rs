@@ -196,7 +196,7 @@ fn process_file() {
             "args": ["/payload", "report"], "cwd": "/tmp", "env": ["ONLY=this"],
             "user": {"uid": 11, "gid": 12, "additionalGids": [13]},
             "capabilities": {"bounding": ["CAP_CHOWN"], "effective": [], "permitted": []},
-            "rlimits": [{"type": "RLIMIT_NOFILE", "soft": 99, "hard": 100}]
+            "rlimits": [{"type": "RLIMIT_CORE", "soft": 99, "hard": 100}]
         });
         let r = b.exec_process(&process).ok().json();
         assert_eq!(r["cwd"], "/tmp");
@@ -205,7 +205,7 @@ fn process_file() {
         assert_eq!(r["status"]["Groups"], "13");
         assert_eq!(r["status"]["CapBnd"], "0000000000000001");
         assert_eq!(r["status"]["NoNewPrivs"], "0");
-        assert_eq!(r["rlimits"]["RLIMIT_NOFILE"], json!([99, 100]));
+        assert_eq!(r["rlimits"]["RLIMIT_CORE"], json!([99, 100]));
     });
 }
 

@@ -14,6 +14,8 @@
 mod common;
 
 mod commands;
+mod console;
+mod descriptors;
 mod exec;
 mod mounts;
 mod namespaces;
