@@ -31,7 +31,9 @@ fn help() {
                 assert!(out.out.contains(word), "{args:?} must name {word}: {out}");
             }
         }
-        for command in ["create", "run", "start", "exec", "state", "kill", "delete", "list", "ps", "pause", "resume", "spec"] {
+        for command in
+            ["create", "run", "start", "exec", "state", "kill", "delete", "list", "ps", "pause", "resume", "spec"]
+        {
             b.bare(&[command, "--help"]).output().ok().out_has(command);
         }
     });
@@ -253,7 +255,10 @@ fn list() {
         let out = b.rt(&["list", "-f", "json"]).ok();
         assert!(out.out.ends_with("]\n") && out.out.lines().count() == 1, "{out}");
         let all = out.json();
-        assert_eq!((&all[0]["id"], &all[0]["owner"], &all[1]["status"]), (&json!(first), &json!("root"), &json!("created")));
+        assert_eq!(
+            (&all[0]["id"], &all[0]["owner"], &all[1]["status"]),
+            (&json!(first), &json!("root"), &json!("created"))
+        );
         b.rt(&["list", "--format", "xml"]).fails(1, "invalid format option");
     });
 }
@@ -428,7 +433,10 @@ fn logs() {
         b.command(&["--log", &log, "--log-format=json", "state", "nosuch"]).output().code(1);
         assert_eq!(host::read(&log).lines().count(), 2);
         let out = b.rt(&["state", "nosuch"]).code(1);
-        assert!(out.err.starts_with("time=\"") && out.err.contains(" level=error msg=\"container does not exist\""), "{out}");
+        assert!(
+            out.err.starts_with("time=\"") && out.err.contains(" level=error msg=\"container does not exist\""),
+            "{out}"
+        );
         assert_eq!(out.err.lines().count(), 1);
         b.command(&["--log-format", "xml", "list"]).output().fails(1, "xml");
         b.command(&["--log", "/no/such/dir/log", "list"]).output().fails(1, "no such file or directory");

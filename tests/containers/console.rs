@@ -25,7 +25,8 @@ fn create(b: &Bundle) -> Terminal {
 #[test]
 fn handed_over_a_socket() {
     case(|b| {
-        terminal(b).sh("tty; test -t 0 && test -t 1 && test -t 2 && echo all; echo to-tty > /dev/tty; read x; echo got $x");
+        terminal(b)
+            .sh("tty; test -t 0 && test -t 1 && test -t 2 && echo all; echo to-tty > /dev/tty; read x; echo got $x");
         let mut tty = create(b);
         b.start();
         tty.expect("to-tty");
@@ -189,7 +190,8 @@ fn exec_in_the_foreground() {
     case(|b| {
         b.args(&["/bin/sleep", "100"]).run_detached();
         let (mut tty, slave) = Terminal::open(30, 90);
-        let mut child = b.command(&["exec", "-t", &b.id, "sh", "-c", &format!("{SIZE}; sleep 0.3; exit 9")]).spawn_on(&slave);
+        let mut child =
+            b.command(&["exec", "-t", &b.id, "sh", "-c", &format!("{SIZE}; sleep 0.3; exit 9")]).spawn_on(&slave);
         tty.expect("30 90");
         assert_eq!(eventually("exec to end", || child.try_wait().unwrap()).code(), Some(9));
         let refused = "cannot allocate tty if runc will detach without setting console socket";
@@ -201,7 +203,8 @@ fn exec_in_the_foreground() {
 #[test]
 fn detached_streams_belong_to_the_user() {
     case(|b| {
-        b.set("/process/user", json!({"uid": 1000, "gid": 1000})).sh("echo x > /dev/stderr; echo reopened > /proc/self/fd/1");
+        b.set("/process/user", json!({"uid": 1000, "gid": 1000}))
+            .sh("echo x > /dev/stderr; echo reopened > /proc/self/fd/1");
         let out = b.path("stdout");
         let file = std::fs::File::create(&out).unwrap();
         let mut command = b.start_command("run", &["-d"]);

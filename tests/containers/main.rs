@@ -13,10 +13,12 @@
 
 mod common;
 
+mod cgroups;
 mod commands;
 mod console;
 mod descriptors;
 mod exec;
+mod hooks;
 mod mounts;
 mod namespaces;
 mod process;

@@ -1,6 +1,7 @@
 //! A bundle with a container of its own: rootfs, config.json, `--root`, control group; all gone when it is dropped.
 
 use super::command::{Command, Out, Running};
+use super::confined::MARK;
 use super::{Runtime, Value, eventually, host, json, payload};
 use std::ffi::OsStr;
 use std::fs;
@@ -33,7 +34,8 @@ pub struct Bundle {
 impl Bundle {
     pub fn new() -> Bundle {
         static COUNT: AtomicU32 = AtomicU32::new(0);
-        let unique = format!("{}-{}", std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed));
+        let test = std::env::var(MARK).expect("only confined tests make containers");
+        let unique = format!("{test}-{}", COUNT.fetch_add(1, Ordering::Relaxed));
         let dir = tempfile::Builder::new().prefix("dunnage-test-").tempdir().unwrap();
         // A mapped root has to reach the root file system.
         fs::set_permissions(dir.path(), fs::Permissions::from_mode(0o755)).unwrap();
@@ -328,7 +330,7 @@ impl Bundle {
         assert!(!self.state_dir().exists(), "{} is left", self.state_dir().display());
         // Killed processes may still be on their way out.
         eventually("no process of the container to be left", || {
-            host::pids_in_cgroup(&self.cgroup).into_iter().all(|pid| !host::alive(pid)).then_some(())
+            host::pids_in_cgroup(&self.cgroup).is_empty().then_some(())
         });
         assert_eq!(host::cgroup_leftovers(&self.cgroup), Vec::<PathBuf>::new(), "cgroups are left");
     }
@@ -341,10 +343,24 @@ fn finish(running: &mut Running) {
     assert!(status.success(), "{status}\n--- stdout\n{out}\n--- stderr\n{err}");
 }
 
+impl Bundle {
+    /// Its state names no cgroup but the test's own: a runtime may kill all that is in them.
+    fn is_harmless(&self, state_dir: &Path) -> bool {
+        let Ok(text) = fs::read_to_string(state_dir.join("state.json")) else { return true };
+        let Ok(state) = serde_json::from_str::<Value>(&text) else { return true };
+        let paths = state["cgroup_paths"].as_object();
+        paths.is_some_and(|p| p.values().all(|v| v.as_str().is_some_and(|s| s.contains("/dunnage-test-"))))
+    }
+}
+
 impl Drop for Bundle {
     fn drop(&mut self) {
         self.wrap.clear();
         for entry in fs::read_dir(self.root()).into_iter().flatten().flatten() {
+            if !self.is_harmless(&entry.path()) {
+                eprintln!("{:?} names cgroups that are not this test's: not deleted", entry.path());
+                continue;
+            }
             let out = std::process::Command::new(&self.runtime.path)
                 .args(["--root".as_ref(), self.root().as_os_str(), "delete".as_ref(), "--force".as_ref()])
                 .arg(entry.file_name())

@@ -35,10 +35,11 @@ pub fn read(path: impl AsRef<Path>) -> String {
     fs::read_to_string(path).unwrap_or_else(|e| panic!("{}: {e}", path.display())).trim_end().to_string()
 }
 
-/// Every pid of the host whose cgroup, in any hierarchy, has this in its path.
+/// Every living pid of the host whose cgroup, in any hierarchy, has this in its path.
 pub fn pids_in_cgroup(part: &str) -> Vec<i32> {
     assert!(part.contains("dunnage-test-"), "only groups of the tests: {part}");
-    pids().filter(|pid| fs::read_to_string(format!("/proc/{pid}/cgroup")).is_ok_and(|c| c.contains(part))).collect()
+    let inside = |pid: &i32| fs::read_to_string(format!("/proc/{pid}/cgroup")).is_ok_and(|c| c.contains(part));
+    pids().filter(inside).filter(|pid| alive(*pid)).collect()
 }
 
 /// Every pid whose parent is this one.
