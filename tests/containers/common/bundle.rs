@@ -92,8 +92,7 @@ impl Bundle {
     /// Sets the value at a JSON pointer; makes the objects on the way. `-` at the end appends to an array.
     pub fn set(&mut self, pointer: &str, value: impl Into<Value>) -> &mut Self {
         let mut at = &mut self.config;
-        let mut parts = pointer.trim_start_matches('/').split('/').peekable();
-        while let Some(part) = parts.next() {
+        for part in pointer.trim_start_matches('/').split('/') {
             let part = part.replace("~1", "/").replace("~0", "~");
             if part == "-" {
                 if !at.is_array() {

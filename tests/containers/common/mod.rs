@@ -12,7 +12,7 @@ pub mod pty;
 mod runtime;
 
 pub use bundle::{Bundle, base_config};
-pub use command::{Beside, Command, Out, drain};
+pub use command::{Beside, Command, drain};
 pub use runtime::{Runtime, other_runtime};
 pub use serde_json::{Value, json};
 

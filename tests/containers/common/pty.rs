@@ -27,10 +27,6 @@ impl Terminal {
         Terminal { master: master.into(), said: String::new() }
     }
 
-    pub fn fd(&self) -> &std::fs::File {
-        &self.master
-    }
-
     pub fn write(&mut self, text: &str) {
         self.master.write_all(text.as_bytes()).unwrap();
     }
@@ -63,10 +59,6 @@ impl Terminal {
                 Err(_) => return false,
             }
         }
-    }
-
-    pub fn said(&self) -> &str {
-        &self.said
     }
 }
 

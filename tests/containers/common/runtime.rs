@@ -22,10 +22,6 @@ impl Runtime {
         })
     }
 
-    pub fn is_dunnage(&self) -> bool {
-        self.name == "dunnage"
-    }
-
     fn at(path: PathBuf) -> Runtime {
         let out = Command::new(&path).arg("--version").output().unwrap_or_else(|e| panic!("{path:?} --version: {e}"));
         let first = String::from_utf8_lossy(&out.stdout).lines().next().unwrap_or_default().to_string();
