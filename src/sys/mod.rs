@@ -3,12 +3,17 @@
 
 pub mod bpf;
 pub mod children;
+pub mod clone;
 pub mod descriptors;
 pub mod flock;
+pub mod memfd;
+pub mod mount;
 pub mod pidfd;
 pub mod probe;
 pub mod proc;
+pub mod sched;
 pub mod seccomp;
 pub mod spawn;
 pub mod start;
 pub mod tty;
+pub mod userns;

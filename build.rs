@@ -1,0 +1,54 @@
+//! Builds `dunnage-init` with flags of its own and hands its bytes to the library; notes the commit for `--version`.
+//!
+//! The child's half needs what cargo cannot say per package: no start files, no C library, a fixed address. So it is a
+//! workspace of its own, built into our output folder by the same cargo. It has no dependencies: nothing is fetched.
+
+use std::env;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+const FLAGS: &[&str] = &[
+    "-Cpanic=abort",
+    "-Crelocation-model=static",
+    "-Ctarget-feature=+crt-static",
+    "-Clink-arg=-nostartfiles",
+    "-Clink-arg=-nostdlib",
+    "-Clink-arg=-static",
+    // One segment less, and no page of padding between them: each page is copied into the memfd of every container.
+    "-Clink-arg=-Wl,--build-id=none,-z,noseparate-code,-z,norelro,--gc-sections",
+];
+
+fn main() {
+    let out = PathBuf::from(env::var_os("OUT_DIR").expect("cargo sets OUT_DIR"));
+    let target = env::var("TARGET").expect("cargo sets TARGET");
+    let manifest = Path::new("init/Cargo.toml");
+    for watched in ["init/src", "init/Cargo.toml", "init/Cargo.lock", "steps/src", "steps/Cargo.toml"] {
+        println!("cargo::rerun-if-changed={watched}");
+    }
+    let target_dir = out.join("init-target");
+    let status = Command::new(env::var_os("CARGO").expect("cargo sets CARGO"))
+        .args(["build", "--release", "--locked", "--offline", "--quiet", "--manifest-path"])
+        .arg(manifest)
+        .args(["--target", &target, "--target-dir"])
+        .arg(&target_dir)
+        // What the caller wants for its own build (coverage, sanitizers, another wrapper) does not fit a program without std.
+        .env_remove("RUSTFLAGS")
+        .env_remove("RUSTC_WORKSPACE_WRAPPER")
+        .env("CARGO_ENCODED_RUSTFLAGS", FLAGS.join("\x1f"))
+        .status();
+    assert!(status.is_ok_and(|s| s.success()), "dunnage-init does not build: {}", manifest.display());
+    let init = target_dir.join(&target).join("release/dunnage-init");
+    println!("cargo::rustc-env=DUNNAGE_INIT={}", init.display());
+
+    if let Some(commit) = commit() {
+        println!("cargo::rustc-env=DUNNAGE_COMMIT={commit}");
+    }
+}
+
+/// The commit, if this is a checkout with git at hand.
+fn commit() -> Option<String> {
+    println!("cargo::rerun-if-changed=.git/HEAD");
+    let git = Command::new("git").args(["describe", "--always", "--dirty", "--abbrev=12"]).output().ok()?;
+    let text = String::from_utf8(git.stdout).ok()?;
+    git.status.success().then(|| text.trim().to_owned()).filter(|t| !t.is_empty())
+}

@@ -1,0 +1,113 @@
+//! `tmpcopyup`: what an image has in a directory is copied into the tmpfs that is mounted over it: contents, owners, modes,
+//! times and extended attributes.
+
+use crate::run::{At, Done, Failure};
+use crate::sys::{self, Errno, Fd};
+use core::ffi::CStr;
+use dunnage_steps::Call;
+
+/// How deep an image's tree may be; each level holds two descriptors.
+const DEPTH: u32 = 100;
+
+/// Copies all that is in a directory into another.
+pub fn tree(from: &Fd, to: &Fd, depth: u32) -> Done {
+    if depth > DEPTH {
+        return Err(Errno::ELOOP).at(Call::Getdents);
+    }
+    let mut buffer = [0u8; 2048];
+    loop {
+        let n = sys::getdents64(from.raw(), &mut buffer).at(Call::Getdents)?;
+        if n == 0 {
+            return Ok(());
+        }
+        let mut rest = buffer.get(..n).unwrap_or_default();
+        while let Some((name, next)) = entry(rest) {
+            rest = next;
+            if !matches!(name.to_bytes(), b"." | b"..") {
+                copy(from, to, name, depth)?;
+            }
+        }
+    }
+}
+
+/// The first struct linux_dirent64: inode, offset, u16 length, u8 type, name.
+fn entry(bytes: &[u8]) -> Option<(&CStr, &[u8])> {
+    let len = usize::from(u16::from_ne_bytes(bytes.get(16..18)?.try_into().ok()?));
+    let (this, next) = bytes.split_at_checked(len)?;
+    Some((CStr::from_bytes_until_nul(this.get(19..)?).ok()?, next))
+}
+
+fn copy(from: &Fd, to: &Fd, name: &CStr, depth: u32) -> Done {
+    let stat = sys::statx(from.raw(), name).at(Call::Stat)?;
+    let mode = stat.mode & 0o7777;
+    let itself = sys::O_NOFOLLOW | sys::O_NONBLOCK | sys::O_NOCTTY;
+    match stat.mode & sys::S_IFMT {
+        sys::S_IFDIR => {
+            sys::mkdirat(to.raw(), name, mode).at(Call::Mkdir)?;
+            let source = sys::openat(from.raw(), name, itself | sys::O_DIRECTORY).at(Call::Openat)?;
+            let target = sys::openat(to.raw(), name, itself | sys::O_DIRECTORY).at(Call::Openat)?;
+            tree(&source, &target, depth.saturating_add(1))?;
+            attributes(&source, &target)?;
+        }
+        sys::S_IFREG => {
+            let source = sys::openat(from.raw(), name, itself).at(Call::Openat)?;
+            let flags = sys::O_CREAT | sys::O_EXCL | sys::O_WRONLY;
+            let target = sys::openat2(to.raw(), name, flags, 0o600, sys::RESOLVE_BENEATH).at(Call::Open)?;
+            contents(&source, &target)?;
+            attributes(&source, &target)?;
+        }
+        sys::S_IFLNK => {
+            let mut link = crate::text::Path::new();
+            let mut buffer = [0; crate::text::PATH_MAX];
+            link.push(sys::readlinkat(from.raw(), name, &mut buffer).at(Call::Readlink)?);
+            let target = link.c_str().ok_or(Failure::of(Call::Readlink, Errno::ENAMETOOLONG))?;
+            sys::symlinkat(target, to.raw(), name).at(Call::Symlink)?;
+        }
+        kind => {
+            let (major, minor) = stat.rdev;
+            let dev = u64::from(minor & 0xff) | u64::from(major) << 8 | u64::from(minor & !0xff) << 12;
+            sys::mknodat(to.raw(), name, kind | mode, dev).at(Call::Mknod)?;
+        }
+    }
+    sys::fchownat(to.raw(), name, stat.uid, stat.gid).at(Call::Chown)?;
+    if !stat.is(sys::S_IFLNK) {
+        // After the owner, which takes set-user-ID bits away.
+        sys::fchmodat(to.raw(), name, mode).at(Call::Chmod)?;
+    }
+    sys::utimensat(to.raw(), name, [stat.atime, stat.mtime]).at(Call::Stat)
+}
+
+fn contents(from: &Fd, to: &Fd) -> Done {
+    let mut buffer = [0u8; 16384];
+    loop {
+        let n = sys::read(from.raw(), &mut buffer).at(Call::Read)?;
+        let mut rest = buffer.get(..n).unwrap_or_default();
+        if rest.is_empty() {
+            return Ok(());
+        }
+        while !rest.is_empty() {
+            let written = sys::write(to.raw(), rest).at(Call::Write)?;
+            rest = rest.get(written..).unwrap_or_default();
+        }
+    }
+}
+
+/// Extended attributes; those that a tmpfs cannot hold are left behind.
+fn attributes(from: &Fd, to: &Fd) -> Done {
+    let mut names = [0u8; 4096];
+    let n = match sys::flistxattr(from.raw(), &mut names) {
+        Err(Errno::EOPNOTSUPP) => return Ok(()),
+        r => r.at(Call::Xattr)?,
+    };
+    let mut rest = names.get(..n).unwrap_or_default();
+    while let Ok(name) = CStr::from_bytes_until_nul(rest) {
+        let mut value = [0u8; 8192];
+        let n = sys::fgetxattr(from.raw(), name, &mut value).at(Call::Xattr)?;
+        match sys::fsetxattr(to.raw(), name, value.get(..n).unwrap_or_default()) {
+            Err(Errno::EOPNOTSUPP | Errno::EPERM) => (),
+            r => r.at(Call::Xattr)?,
+        }
+        rest = rest.get(name.count_bytes().saturating_add(1)..).unwrap_or_default();
+    }
+    Ok(())
+}

@@ -1,0 +1,384 @@
+//! Mounts inside the container's root: file systems, binds, their attributes, masks. Targets are descriptors; mount(2) is
+//! given `.` after fchdir(2), which for a directory is the same as a descriptor and asks half the calls of fsopen(2).
+
+use crate::copy_up;
+use crate::path::{self, Found, Make};
+use crate::run::{At, Done, Failure, Init};
+use crate::sys::{self, Errno, Fd};
+use crate::text::Text;
+use core::ffi::CStr;
+use core::fmt::Write;
+use dunnage_steps::flags::{Attr, MountFlags};
+use dunnage_steps::{Call, Slot};
+
+/// The fields of [`dunnage_steps::Step::Mount`].
+pub struct Filesystem {
+    pub fstype: &'static CStr,
+    pub source: &'static CStr,
+    pub dest: &'static CStr,
+    pub flags: MountFlags,
+    pub data: &'static CStr,
+    pub keep_mode: bool,
+    pub copy_up: bool,
+    pub in_proc: bool,
+    pub fallback: &'static CStr,
+}
+
+/// Mounts a file system.
+pub fn mount(init: &mut Init<'static>, m: &Filesystem) -> Done {
+    let target = path::directory(init, m.dest)?;
+    check(init, m.dest, &target, m.in_proc, matches!(m.fstype.to_bytes(), b"proc" | b"sysfs"))?;
+    let mut with_mode = Text::<4096>::new();
+    let mut data = m.data;
+    if m.keep_mode {
+        let mode = sys::statx(target.fd.raw(), c"").at(Call::Stat)?.mode & 0o7777;
+        // In front: a mode that the user gave comes later and wins.
+        let _ = write!(with_mode, "mode=0{mode:o}");
+        if !m.data.is_empty() {
+            with_mode.push(b",").push(m.data.to_bytes());
+        }
+        data = with_mode.c_str().ok_or(Failure::of(Call::Mount, Errno::ENAMETOOLONG))?;
+    }
+    sys::fchdir(target.fd.raw()).at(Call::Fchdir)?;
+    let data = Some(data).filter(|d| !d.is_empty());
+    match sys::mount(Some(m.source), c".", Some(m.fstype), m.flags.0, data) {
+        Err(Errno::EPERM | Errno::EBUSY) if !m.fallback.is_empty() => {
+            let tree = source_tree(init, m.fallback, true)?;
+            attach(init, tree, &target.fd, m.dest)?;
+        }
+        r => r.at(Call::Mount)?,
+    }
+    mounted_at(init, m.dest);
+    if m.copy_up {
+        let to = path::open_file(init, m.dest, sys::O_DIRECTORY)?.at(Call::Open)?;
+        // The handle is of the directory below the mount: `.` through it does not cross to what is mounted on it.
+        let from = sys::openat(target.fd.raw(), c".", sys::O_DIRECTORY).at(Call::Openat)?;
+        copy_up::tree(&from, &to, 0)?;
+    }
+    Ok(())
+}
+
+/// The fields of [`dunnage_steps::Step::Bind`].
+pub struct Bind {
+    pub source: &'static CStr,
+    pub from: Slot,
+    pub dest: &'static CStr,
+    pub recursive: bool,
+    pub remount: bool,
+    pub set: Attr,
+    pub clear: Attr,
+    pub in_proc: bool,
+}
+
+/// Binds a part of the host's tree.
+pub fn bind(init: &mut Init<'static>, b: &Bind) -> Done {
+    let tree = if b.from == Slot::NONE {
+        source_tree(init, b.source, b.recursive)?
+    } else {
+        Tree::Detached(Fd::from_raw(init.slot(b.from)?))
+    };
+    let target = path::destination(init, b.dest, || {
+        let is_directory = sys::statx(tree.raw(), c"").at(Call::Stat)?.is(sys::S_IFDIR);
+        Ok(if is_directory { Make::Directory } else { Make::File })
+    })?;
+    check(init, b.dest, &target, b.in_proc, false)?;
+    attach(init, tree, &target.fd, b.dest)?;
+    if b.remount { remount(init, b.set, b.clear) } else { Ok(()) }
+}
+
+/// The flags that a bind remount decides anew: all that are not named are cleared.
+const REMOUNTED: Attr = Attr(Attr::RDONLY.0 | Attr::NOSUID.0 | Attr::NODEV.0 | Attr::NOEXEC.0 | Attr::NOSYMFOLLOW.0);
+
+fn remount(init: &mut Init<'static>, set: Attr, clear: Attr) -> Done {
+    let mount = last(init)?;
+    let mut all = REMOUNTED.with(clear).without(set);
+    if set.0 & Attr::ATIME.0 != 0 {
+        // The access time is one field of several bits: to set it is to clear it first.
+        all = all.with(Attr::ATIME);
+    }
+    match sys::mount_setattr(mount, false, set.0, all.0, 0) {
+        // Flags that the mount came with into this user namespace are locked (mount_namespaces(7)): they stay, unless
+        // the user said explicitly that they must not.
+        Err(Errno::EPERM) => {
+            let explicit = all.without(REMOUNTED.without(clear));
+            sys::mount_setattr(mount, false, set.0, explicit.0, 0).map_err(|errno| match errno {
+                Errno::EPERM => Failure::of(Call::LockedFlags, errno),
+                _ => Failure::of(Call::MountSetattr, errno),
+            })
+        }
+        Err(Errno::ENOSYS) => old_remount(init, mount, |_| attr_to_flags(set)),
+        r => r.at(Call::MountSetattr),
+    }
+}
+
+/// Sets attributes of the mount made last and of all below it.
+pub fn attributes(init: &mut Init<'static>, set: Attr, clear: Attr) -> Done {
+    let mount = last(init)?;
+    sys::mount_setattr(mount, true, set.0, clear.0, 0).at(Call::MountSetattr)
+}
+
+/// Sets the propagation of the mount made last.
+pub fn propagate(init: &mut Init<'static>, flags: MountFlags) -> Done {
+    let mount = last(init)?;
+    let recursive = flags.contains(MountFlags::REC);
+    match sys::mount_setattr(mount, recursive, 0, 0, flags.without(MountFlags::REC).0) {
+        Err(Errno::ENOSYS) => through_proc(init, |target| sys::mount(None, target, None, flags.0, None), mount),
+        r => r.at(Call::MountSetattr),
+    }
+}
+
+/// Makes the mount at a path read-only; its other flags stay.
+pub fn read_only(init: &mut Init<'static>, path: &CStr) -> Done {
+    let mount = path::open(init, path, 0)?.at(Call::Open)?;
+    set_read_only(init, mount.raw())
+}
+
+fn set_read_only(init: &mut Init<'static>, mount: i32) -> Done {
+    match sys::mount_setattr(mount, false, Attr::RDONLY.0, 0, 0) {
+        Err(Errno::ENOSYS) => old_remount(init, mount, |flags| flags | MountFlags::RDONLY.0),
+        r => r.at(Call::MountSetattr),
+    }
+}
+
+/// Binds a path on itself, read-only. What is not there need not be protected.
+pub fn read_only_path(init: &mut Init<'static>, path: &CStr) -> Done {
+    let target = match path::open(init, path, 0)? {
+        Err(Errno::ENOENT | Errno::ENOTDIR) => return Ok(()),
+        r => r.at(Call::Open)?,
+    };
+    let tree = clone_of(init, target.raw(), true)?;
+    attach_known(init, tree, &target, set_read_only)
+}
+
+/// Covers a path, so that nothing of it can be read.
+pub fn mask(init: &mut Init<'static>, path: &'static CStr, label: &CStr) -> Done {
+    match path::open(init, path, sys::O_DIRECTORY)? {
+        Ok(target) => return mask_directory(init, &target, label),
+        Err(Errno::ENOENT) => return Ok(()),
+        Err(Errno::ENOTDIR) => (),
+        Err(errno) => return Err(errno).at(Call::Open),
+    }
+    let target = match path::open(init, path, 0)? {
+        Err(Errno::ENOENT | Errno::ENOTDIR) => return Ok(()),
+        r => r.at(Call::Open)?,
+    };
+    // The host's own null device, taken before the host's root was left: whatever the image calls /dev/null does not matter
+    // (CVE-2025-31133).
+    let null = init.null.take().ok_or(Failure::found(Call::Plan))?;
+    init.null = Some(cover(init, null, &target)?);
+    Ok(())
+}
+
+fn mask_directory(init: &mut Init<'static>, target: &Fd, label: &CStr) -> Done {
+    let empty = match init.empty.take() {
+        Some(fd) => fd,
+        None => match empty_filesystem(label) {
+            Err(Errno::ENOSYS) => {
+                sys::fchdir(target.raw()).at(Call::Fchdir)?;
+                let flags =
+                    MountFlags::RDONLY.with(MountFlags::NOSUID).with(MountFlags::NODEV).with(MountFlags::NOEXEC);
+                return sys::mount(Some(c"tmpfs"), c".", Some(c"tmpfs"), flags.0, Some(c"nr_blocks=1,nr_inodes=1"))
+                    .at(Call::Mount);
+            }
+            r => r.at(Call::Fsmount)?,
+        },
+    };
+    init.empty = Some(cover(init, empty, target)?);
+    Ok(())
+}
+
+/// Attaches `what` on the target: itself the first time, a copy of it later (before Linux 6.15 only what is attached can be
+/// copied). Returns the one that is attached.
+fn cover(init: &mut Init<'static>, what: Fd, target: &Fd) -> Result<Fd, Failure> {
+    match sys::open_tree_clone(what.raw(), c"", false) {
+        Ok(copy) => sys::move_mount(copy.raw(), target.raw(), c"").at(Call::MoveMount)?,
+        // EINVAL: not attached yet.
+        Err(Errno::EINVAL) => sys::move_mount(what.raw(), target.raw(), c"").at(Call::MoveMount)?,
+        Err(Errno::ENOSYS) => {
+            let raw = what.raw();
+            old_bind(init, raw, target.raw(), false)?;
+        }
+        Err(errno) => return Err(errno).at(Call::OpenTree),
+    }
+    Ok(what)
+}
+
+/// One superblock for all masked directories: it can hold nothing.
+fn empty_filesystem(label: &CStr) -> sys::Result<Fd> {
+    let context = sys::fsopen(c"tmpfs")?;
+    sys::fsconfig_set_string(context.raw(), c"nr_blocks", c"1")?;
+    sys::fsconfig_set_string(context.raw(), c"nr_inodes", c"1")?;
+    if !label.is_empty() {
+        sys::fsconfig_set_string(context.raw(), c"context", label)?;
+    }
+    sys::fsconfig_create(context.raw())?;
+    sys::fsmount(context.raw(), Attr::RDONLY.with(Attr::NOSUID).with(Attr::NODEV).with(Attr::NOEXEC).0)
+}
+
+// ---- where, and what ------------------------------------------------------------------------------------------------
+
+/// A tree on its way to its target.
+enum Tree {
+    /// Copied, attached nowhere.
+    Detached(Fd),
+    /// Still where it was; to be bound by the old call.
+    Source(Fd, bool),
+}
+
+impl Tree {
+    fn raw(&self) -> i32 {
+        match self {
+            Tree::Detached(fd) | Tree::Source(fd, _) => fd.raw(),
+        }
+    }
+}
+
+/// A part of the host's tree.
+fn source_tree(init: &mut Init<'_>, source: &CStr, recursive: bool) -> Result<Tree, Failure> {
+    match sys::open_tree_clone(Fd::CWD, source, recursive) {
+        Ok(fd) => Ok(Tree::Detached(fd)),
+        Err(Errno::ENOSYS) => {
+            sys::openat(Fd::CWD, source, sys::O_PATH).map(|fd| Tree::Source(fd, recursive)).at(Call::Open)
+        }
+        Err(errno) => {
+            init.about(source);
+            Err(errno).at(Call::OpenTree)
+        }
+    }
+}
+
+fn clone_of(init: &mut Init<'static>, fd: i32, recursive: bool) -> Result<Tree, Failure> {
+    match sys::open_tree_clone(fd, c"", recursive) {
+        Ok(fd) => Ok(Tree::Detached(fd)),
+        Err(Errno::ENOSYS) => {
+            let path = proc_path(init, fd)?;
+            let again = sys::openat(Fd::CWD, path.c_str().unwrap_or(c""), sys::O_PATH).at(Call::Open)?;
+            Ok(Tree::Source(again, recursive))
+        }
+        Err(errno) => Err(errno).at(Call::OpenTree),
+    }
+}
+
+/// Attaches a tree, which becomes the mount made last.
+fn attach(init: &mut Init<'static>, tree: Tree, target: &Fd, dest: &'static CStr) -> Done {
+    let attached = match tree {
+        Tree::Detached(fd) => {
+            sys::move_mount(fd.raw(), target.raw(), c"").at(Call::MoveMount)?;
+            Some(fd)
+        }
+        Tree::Source(fd, recursive) => {
+            old_bind(init, fd.raw(), target.raw(), recursive)?;
+            None
+        }
+    };
+    mounted_at(init, dest);
+    init.mount = attached;
+    Ok(())
+}
+
+/// Attaches a tree on a target and does something with the mount that it became.
+fn attach_known(
+    init: &mut Init<'static>,
+    tree: Tree,
+    target: &Fd,
+    then: impl FnOnce(&mut Init<'static>, i32) -> Done,
+) -> Done {
+    match tree {
+        Tree::Detached(fd) => {
+            then(init, fd.raw())?;
+            sys::move_mount(fd.raw(), target.raw(), c"").at(Call::MoveMount)
+        }
+        Tree::Source(fd, recursive) => {
+            old_bind(init, fd.raw(), target.raw(), recursive)?;
+            let path = proc_path(init, target.raw())?;
+            // Through the link of procfs the name is looked up again, which crosses to what is mounted on it now.
+            let top = sys::openat(Fd::CWD, path.c_str().unwrap_or(c""), sys::O_PATH).at(Call::Open)?;
+            then(init, top.raw())
+        }
+    }
+}
+
+fn mounted_at(init: &mut Init<'static>, dest: &'static CStr) {
+    // A directory that was remembered may be covered now.
+    init.directory = None;
+    init.mount = None;
+    init.mounted = dest;
+}
+
+/// The mount made last: as a descriptor of its root.
+fn last(init: &mut Init<'static>) -> Result<i32, Failure> {
+    if init.mount.is_none() {
+        init.mount = Some(path::open(init, init.mounted, 0)?.at(Call::Open)?);
+    }
+    init.mount.as_ref().map(Fd::raw).ok_or(Failure::found(Call::Plan))
+}
+
+/// What the compiler could see of the path is true only if there was no link in it; else it is looked at again here.
+fn check(init: &mut Init<'_>, dest: &CStr, target: &Found, in_proc: bool, ordinary: bool) -> Done {
+    if target.plain {
+        return Ok(());
+    }
+    init.about(dest);
+    if ordinary || in_proc {
+        // /proc and /sys themselves, and the few files of /proc that may be covered, must be where they are said to be:
+        // CVE-2019-19921, CVE-2023-27561.
+        return Err(Failure::found(Call::NotADirectory));
+    }
+    let (here, root) =
+        (sys::statx(target.fd.raw(), c"").at(Call::Stat)?, sys::statx(init.root()?, c"").at(Call::Stat)?);
+    if (here.mount, here.ino) == (root.mount, root.ino) {
+        return Err(Failure::found(Call::OnRoot));
+    }
+    if sys::fstatfs(target.fd.raw()).at(Call::Statfs)? == sys::PROC_SUPER_MAGIC {
+        return Err(Failure::found(Call::InsideProc));
+    }
+    Ok(())
+}
+
+// ---- kernels (or filters around us) without the new mount calls ------------------------------------------------------
+
+/// `self/fd/N` in the private procfs, which is made the working directory: the old calls know only paths.
+fn proc_path(init: &mut Init<'static>, fd: i32) -> Result<Text<32>, Failure> {
+    if init.proc.is_none() {
+        crate::namespaces::proc(init, false)?;
+    }
+    let proc = init.proc.as_ref().map(Fd::raw).ok_or(Failure::found(Call::Plan))?;
+    sys::fchdir(proc).at(Call::Fchdir)?;
+    let mut path = Text::new();
+    let _ = write!(path, "self/fd/{fd}");
+    Ok(path)
+}
+
+fn through_proc(init: &mut Init<'static>, call: impl FnOnce(&CStr) -> sys::Result<()>, fd: i32) -> Done {
+    let path = proc_path(init, fd)?;
+    call(path.c_str().unwrap_or(c"")).at(Call::Mount)
+}
+
+fn old_bind(init: &mut Init<'static>, from: i32, to: i32, recursive: bool) -> Done {
+    let source = proc_path(init, from)?;
+    let target = proc_path(init, to)?;
+    let flags = if recursive { MountFlags::BIND.with(MountFlags::REC) } else { MountFlags::BIND };
+    sys::mount(source.c_str(), target.c_str().unwrap_or(c""), None, flags.0, None).at(Call::Mount)
+}
+
+fn old_remount(init: &mut Init<'static>, mount: i32, flags: impl FnOnce(u64) -> u64) -> Done {
+    let now = sys::mount_flags(mount).at(Call::Statfs)?;
+    let flags = flags(now) | MountFlags::REMOUNT.with(MountFlags::BIND).0;
+    through_proc(init, |target| sys::mount(None, target, None, flags, None), mount)
+}
+
+fn attr_to_flags(set: Attr) -> u64 {
+    // The first four have the same numbers in both sets.
+    let mut flags = set.0 & 0xf;
+    for (attr, flag) in [
+        (Attr::NOSYMFOLLOW, MountFlags::NOSYMFOLLOW),
+        (Attr::NOATIME, MountFlags::NOATIME),
+        (Attr::NODIRATIME, MountFlags::NODIRATIME),
+        (Attr::STRICTATIME, MountFlags::STRICTATIME),
+    ] {
+        if set.contains(attr) {
+            flags |= flag.0;
+        }
+    }
+    flags
+}

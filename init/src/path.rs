@@ -1,0 +1,133 @@
+//! Names inside the container's root become descriptors here, once, and nowhere else. The image and everybody who shares a
+//! volume with it may have put links there, and may be moving them: the kernel resolves (openat2(2) with
+//! RESOLVE_IN_ROOT), never a loop of ours that looks first and acts later.
+
+use crate::run::{At, Failure, Init};
+use crate::sys::{self, Errno, Fd};
+use crate::text::Path;
+use core::ffi::CStr;
+use dunnage_steps::Call;
+
+/// Links are followed inside the root; those of procfs that lead out of it are not.
+const INSIDE: u64 = sys::RESOLVE_IN_ROOT | sys::RESOLVE_NO_MAGICLINKS;
+/// The name itself, no link.
+const ITSELF: u64 = sys::RESOLVE_BENEATH | sys::RESOLVE_NO_SYMLINKS | sys::RESOLVE_NO_MAGICLINKS;
+
+/// What a missing destination becomes.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Make {
+    Directory,
+    File,
+}
+
+/// A destination, and whether its path was free of links (then what the path says lexically is true).
+pub struct Found {
+    pub fd: Fd,
+    pub plain: bool,
+}
+
+/// Opens what exists: a handle (O_PATH) with further `flags`.
+pub fn open(init: &Init<'_>, path: &CStr, flags: u64) -> Result<sys::Result<Fd>, Failure> {
+    Ok(sys::openat2(init.root()?, path, sys::O_PATH | flags, 0, INSIDE))
+}
+
+/// Opens what exists, for reading or writing.
+pub fn open_file(init: &Init<'_>, path: &CStr, flags: u64) -> Result<sys::Result<Fd>, Failure> {
+    Ok(sys::openat2(init.root()?, path, flags | sys::O_NOCTTY, 0, INSIDE))
+}
+
+/// Opens a destination, made if it is missing.
+pub fn destination(
+    init: &mut Init<'_>,
+    path: &CStr,
+    make: impl FnOnce() -> Result<Make, Failure>,
+) -> Result<Found, Failure> {
+    let root = init.root()?;
+    // Most paths hold no link. Asking for that first tells it without another call.
+    match sys::openat2(root, path, sys::O_PATH, 0, INSIDE | sys::RESOLVE_NO_SYMLINKS) {
+        Ok(fd) => return Ok(Found { fd, plain: true }),
+        Err(Errno::ELOOP | Errno::ENOENT) => (),
+        Err(errno) => return refused(init, path, errno),
+    }
+    match sys::openat2(root, path, sys::O_PATH, 0, INSIDE) {
+        Ok(fd) => Ok(Found { fd, plain: false }),
+        Err(Errno::ENOENT) => {
+            let make = make()?;
+            create(root, path.to_bytes(), make, 0).or_else(|errno| refused(init, path, errno))
+        }
+        Err(errno) => refused(init, path, errno),
+    }
+}
+
+/// A directory, made with its parents if it is missing.
+pub fn directory(init: &mut Init<'_>, path: &CStr) -> Result<Found, Failure> {
+    destination(init, path, || Ok(Make::Directory))
+}
+
+fn refused<T>(init: &mut Init<'_>, path: &CStr, errno: Errno) -> Result<T, Failure> {
+    init.about(path);
+    Err(errno).at(Call::Open)
+}
+
+/// The most links that lead to where nothing is, as in path_resolution(7).
+const MAX_LINKS: u32 = 40;
+
+/// Makes what is missing of `path`, component by component: each is opened through the root again, and made in the
+/// directory that this gave, so that no swap in between leads outside.
+fn create(root: i32, path: &[u8], make: Make, links: u32) -> sys::Result<Found> {
+    let mut prefix = Path::new();
+    let mut parent: Option<Fd> = None;
+    let mut parent_len = 0;
+    let mut components = path.split(|b| *b == b'/').filter(|c| !c.is_empty() && *c != b".").peekable();
+    while let Some(name) = components.next() {
+        prefix.push(b"/").push(name);
+        let whole = prefix.c_str().ok_or(Errno::ENAMETOOLONG)?;
+        let opened = match sys::openat2(root, whole, sys::O_PATH, 0, INSIDE) {
+            Err(Errno::ENOENT) => {
+                let mut text = Path::new();
+                let name = text.push(name).c_str().ok_or(Errno::ENAMETOOLONG)?;
+                let dir = parent.as_ref().map_or(root, Fd::raw);
+                let last = components.peek().is_none();
+                match create_one(dir, name, if last { make } else { Make::Directory }) {
+                    // Something is there that leads nowhere: a link, whose target is to be made instead.
+                    Err(Errno::EEXIST) if links < MAX_LINKS => {
+                        prefix.truncate(parent_len);
+                        let target = link_target(dir, name, &prefix, components)?;
+                        return create(root, target.as_bytes(), make, links.saturating_add(1));
+                    }
+                    Err(Errno::EEXIST) => return Err(Errno::ELOOP),
+                    r => r?,
+                }
+            }
+            r => r?,
+        };
+        parent = Some(opened);
+        parent_len = prefix.as_bytes().len();
+    }
+    // Made just now, so perhaps through links: the caller has to look at where it is.
+    parent.map(|fd| Found { fd, plain: links == 0 }).ok_or(Errno::ENOENT)
+}
+
+fn create_one(dir: i32, name: &CStr, make: Make) -> sys::Result<Fd> {
+    match make {
+        Make::Directory => sys::mkdirat(dir, name, 0o755)?,
+        Make::File => drop(sys::openat2(dir, name, sys::O_CREAT | sys::O_EXCL | sys::O_WRONLY, 0o644, ITSELF)?),
+    }
+    sys::openat2(dir, name, sys::O_PATH, 0, ITSELF)
+}
+
+/// Where the link `name` in the directory at `prefix` leads, with the rest of the path behind it.
+fn link_target<'a>(dir: i32, name: &CStr, prefix: &Path, rest: impl Iterator<Item = &'a [u8]>) -> sys::Result<Path> {
+    let mut link = [0; crate::text::PATH_MAX];
+    let link = sys::readlinkat(dir, name, &mut link)?;
+    let mut target = Path::new();
+    if !link.starts_with(b"/") {
+        target.push(prefix.as_bytes()).push(b"/");
+    }
+    target.push(link);
+    for component in rest {
+        target.push(b"/").push(component);
+    }
+    target.c_str().ok_or(Errno::ENAMETOOLONG)?;
+    Ok(target)
+}

@@ -1,0 +1,98 @@
+//! The root file system: binding it, and leaving the host's.
+
+use crate::run::{At, Done, Failure, Init};
+use crate::sys::{self, Errno, Fd};
+use core::ffi::CStr;
+use dunnage_steps::Call;
+use dunnage_steps::flags::MountFlags;
+
+/// Keeps the root; with `bind` as a mount of its own, which pivot_root(2) asks for.
+pub fn root(init: &mut Init<'static>, path: &CStr, bind: bool) -> Done {
+    if !bind {
+        init.root = Some(sys::openat(Fd::CWD, path, sys::O_PATH | sys::O_DIRECTORY).at(Call::Openat)?);
+        return Ok(());
+    }
+    let tree = match sys::open_tree_clone(Fd::CWD, path, true) {
+        Err(Errno::ENOSYS) => {
+            let flags = MountFlags::BIND.with(MountFlags::REC);
+            sys::mount(Some(path), path, None, flags.0, None).at(Call::Mount)?;
+            sys::openat(Fd::CWD, path, sys::O_PATH | sys::O_DIRECTORY).at(Call::Openat)?
+        }
+        r => {
+            let tree = r.at(Call::OpenTree)?;
+            sys::move_mount(tree.raw(), Fd::CWD, path).at(Call::MoveMount)?;
+            tree
+        }
+    };
+    init.root = Some(tree);
+    Ok(())
+}
+
+/// Changes the propagation of the mount that `path` is on.
+pub fn private_parent(path: &CStr, flags: MountFlags) -> Done {
+    let mut fd = sys::openat(Fd::CWD, path, sys::O_PATH | sys::O_DIRECTORY).at(Call::Openat)?;
+    while !sys::statx(fd.raw(), c"").at(Call::Stat)?.mount_root {
+        fd = sys::openat(fd.raw(), c"..", sys::O_PATH | sys::O_DIRECTORY).at(Call::Openat)?;
+    }
+    sys::mount_setattr(fd.raw(), false, 0, 0, flags.0).at(Call::MountSetattr)
+}
+
+/// Takes what masks need of the host, before it is left: its null device.
+fn keep_null(init: &mut Init<'static>) -> Done {
+    let null = match sys::open_tree_clone(Fd::CWD, c"/dev/null", false) {
+        // No mount namespace, an old kernel: the plain handle serves the old calls.
+        Err(Errno::ENOSYS | Errno::EPERM) => sys::openat(Fd::CWD, c"/dev/null", sys::O_PATH).at(Call::Openat)?,
+        r => r.at(Call::OpenTree)?,
+    };
+    let stat = sys::statx(null.raw(), c"").at(Call::Stat)?;
+    if !stat.is(sys::S_IFCHR) || stat.rdev != (1, 3) {
+        return Err(Failure::found(Call::NotANull));
+    }
+    init.null = Some(null);
+    Ok(())
+}
+
+/// pivot_root(2) with `.` twice: the old root is stacked on the new one, and taken off by the working directory, so that no
+/// directory for it is needed.
+pub fn pivot(init: &mut Init<'static>, keep: bool, slave: bool) -> Done {
+    if keep {
+        keep_null(init)?;
+    }
+    sys::fchdir(init.root()?).at(Call::Fchdir)?;
+    sys::pivot_root(c".", c".").at(Call::PivotRoot)?;
+    if slave {
+        // Shared with the host: without this the host would lose its mounts with us.
+        sys::mount(None, c".", None, MountFlags::SLAVE.with(MountFlags::REC).0, None).at(Call::Mount)?;
+    }
+    sys::umount2(c".", sys::MNT_DETACH).at(Call::Umount)?;
+    sys::chdir(c"/").at(Call::Chdir)
+}
+
+/// Moves the root to `/`, where pivot_root(2) cannot (a root in RAM).
+pub fn move_root(init: &mut Init<'static>, keep: bool) -> Done {
+    if keep {
+        keep_null(init)?;
+    }
+    let root = init.root()?;
+    sys::fchdir(root).at(Call::Fchdir)?;
+    sys::mount(Some(c"."), c"/", None, MountFlags::MOVE.0, None).at(Call::Mount)?;
+    chroot(init)
+}
+
+/// Unmounts or covers a file system of the host that would stay reachable below the moved root.
+pub fn cover(path: &CStr) -> Done {
+    match sys::umount2(path, sys::MNT_DETACH) {
+        Ok(()) | Err(Errno::ENOENT) => Ok(()),
+        Err(Errno::EINVAL | Errno::EPERM) => {
+            sys::mount(Some(c"tmpfs"), path, Some(c"tmpfs"), MountFlags::RDONLY.0, None).at(Call::Mount)
+        }
+        Err(errno) => Err(errno).at(Call::Umount),
+    }
+}
+
+/// Makes the root the process's root.
+pub fn chroot(init: &mut Init<'static>) -> Done {
+    sys::fchdir(init.root()?).at(Call::Fchdir)?;
+    sys::chroot(c".").at(Call::Chroot)?;
+    sys::chdir(c"/").at(Call::Chdir)
+}

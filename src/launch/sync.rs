@@ -1,0 +1,106 @@
+//! Our end of the conversation with `dunnage-init`: one packet a message.
+
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
+
+use dunnage_steps::{Barrier, Message, Say};
+use nix::sys::socket::{AddressFamily, ControlMessage, MsgFlags, SockFlag, SockType, sendmsg, socketpair};
+
+use crate::error::{Errno, Error, Result};
+use crate::sys::descriptors::recv_fd;
+
+/// Our end.
+#[derive(Debug)]
+pub struct Sync {
+    socket: OwnedFd,
+}
+
+/// What was heard.
+#[derive(Debug)]
+pub struct Heard {
+    /// The fixed part.
+    pub message: Message,
+    /// The text behind it.
+    pub text: String,
+    /// The descriptor that came along.
+    pub fd: Option<OwnedFd>,
+}
+
+impl Sync {
+    /// Ours, and the child's.
+    pub fn pair() -> Result<(Sync, OwnedFd)> {
+        let (ours, childs) = socketpair(AddressFamily::Unix, SockType::SeqPacket, None, SockFlag::SOCK_CLOEXEC)
+            .map_err(|e| Error::sys("socketpair", e))?;
+        Ok((Sync { socket: ours }, childs))
+    }
+
+    /// Tells the child that a barrier is reached, with descriptors. A child that has gone says why itself, or not at all.
+    pub fn tell(&self, barrier: Barrier, fds: &[RawFd]) -> Result<()> {
+        let bytes = Message::reached(barrier, 0).to_bytes();
+        let rights = [ControlMessage::ScmRights(fds)];
+        let control = if fds.is_empty() { [].as_slice() } else { rights.as_slice() };
+        let iov = [std::io::IoSlice::new(&bytes)];
+        match sendmsg::<()>(self.socket.as_raw_fd(), &iov, control, MsgFlags::MSG_NOSIGNAL, None) {
+            Ok(_) | Err(Errno::EPIPE | Errno::ECONNRESET) => Ok(()),
+            Err(e) => Err(Error::sys(format!("tell the container {}", barrier.name()), e)),
+        }
+    }
+
+    /// The next message; none if the child has ended, or has become the user's program.
+    pub fn hear(&self) -> Result<Option<Heard>> {
+        let mut packet = [0u8; Message::SIZE + Message::TEXT];
+        let (n, fd) = loop {
+            match recv_fd(self.socket.as_fd(), &mut packet) {
+                Ok(received) => break received,
+                Err(Errno::EINTR) => continue,
+                Err(Errno::ECONNRESET) => return Ok(None),
+                Err(e) => return Err(Error::sys("recvmsg", e)),
+            }
+        };
+        match packet.get(..n).and_then(Message::from_bytes) {
+            Some((message, text)) => Ok(Some(Heard { message, text: String::from_utf8_lossy(text).into_owned(), fd })),
+            None if n == 0 => Ok(None),
+            None => Err(Error::new("a message from dunnage-init is garbled")),
+        }
+    }
+
+    /// Waits for one barrier. Warnings on the way go to the log.
+    pub fn wait(&self, barrier: Barrier) -> std::result::Result<Heard, Trouble> {
+        loop {
+            match self.hear()? {
+                Some(heard) => match heard.message.say {
+                    Say::Reached(reached) if reached == barrier => return Ok(heard),
+                    Say::Reached(other) => {
+                        let text = format!("waited for {}, heard {}", barrier.name(), other.name());
+                        return Err(Error::new(text).into());
+                    }
+                    Say::Failed => return Err(Trouble::Reported(heard)),
+                    Say::Warning => super::failure::warn(&heard),
+                },
+                None => return Err(Trouble::Ended),
+            }
+        }
+    }
+}
+
+impl AsFd for Sync {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.socket.as_fd()
+    }
+}
+
+/// Why a barrier was not reached.
+#[derive(Debug)]
+pub enum Trouble {
+    /// The child said which step failed.
+    Reported(Heard),
+    /// It ended without a word.
+    Ended,
+    /// Something of ours.
+    Ours(Error),
+}
+
+impl From<Error> for Trouble {
+    fn from(e: Error) -> Self {
+        Trouble::Ours(e)
+    }
+}

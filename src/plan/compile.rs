@@ -1,0 +1,193 @@
+//! The order of creation. *This is it*: one flat function from top to bottom, in the order in which things happen. Runtime
+//! and container are told their steps side by side, so that who waits for whom can be read here.
+//!
+//! What is observable of it (by hooks, by a seccomp profile, in errors) is runc's order; where ours differs, nothing can see
+//! it before it is done, and the comment says why.
+
+use dunnage_steps::flags::{MountFlags, Namespaces};
+use dunnage_steps::{Barrier, Step};
+
+use super::entering::{self, Entering};
+use super::facts::Facts;
+use super::parent::{HookKind, ParentStep, Place};
+use super::{Plan, c, devices, mounts, process};
+use crate::cgroup::host::Version;
+use crate::cgroup::{DeviceList, Settings};
+use crate::error::{Error, Result};
+use crate::spec::{Linux, Spec};
+
+/// What is to be created, and how: config.json and the command line.
+#[derive(Debug, Clone, Copy)]
+pub struct Request<'a> {
+    /// The container's id.
+    pub id: &'a str,
+    /// Absolute path of the bundle.
+    pub bundle: &'a str,
+    /// config.json, validated.
+    pub spec: &'a Spec,
+    /// The command line's part.
+    pub options: &'a Options,
+}
+
+/// What the command line says about how a container is created.
+#[derive(Debug, Clone, Default)]
+pub struct Options {
+    /// `--no-pivot`
+    pub no_pivot: bool,
+    /// `--no-new-keyring`
+    pub no_new_keyring: bool,
+    /// `create`, not `run`: init waits at the exec fifo.
+    pub wait_for_start: bool,
+    /// How many descriptors of the caller, from 3 on, the program gets.
+    pub extra_descriptors: u32,
+    /// How many of these are LISTEN_FDS (sd_listen_fds(3)).
+    pub listen_fds: u32,
+    /// Directory of the notify socket on the host; the container finds it at /run/notify.
+    pub notify_dir: Option<String>,
+}
+
+/// Compiles the creation of a container.
+///
+/// # Errors
+/// What config.json asks for cannot be done; the error names the field.
+pub fn create(request: &Request<'_>, facts: &Facts) -> Result<Plan> {
+    let Request { spec, options, .. } = *request;
+    let none = Linux::default();
+    let linux = spec.linux.as_ref().unwrap_or(&none);
+    let resources = linux.resources.clone().unwrap_or_default();
+    let program = spec.process.as_ref().ok_or_else(|| Error::new("process property must not be empty"))?;
+    let root = spec.root.as_ref().ok_or_else(|| Error::new("root must be specified"))?;
+    let rootfs = mounts::rootfs(request.bundle, &root.path);
+    let mut plan = Plan::default();
+    let p = &mut plan;
+    let enter = Entering::of(linux, facts, p)?;
+    let has_mount_ns = enter.has(Namespaces::MOUNT);
+    let fifo = options.wait_for_start.then(|| p.place(Place::Fifo));
+    let mut drafts = mounts::draft(request, linux, &enter, facts, p)?;
+
+    // ---- before there is a process ----------------------------------------------------------------------------------
+    // What will be made is on disk before it is made, so that `delete` finds it whenever we are killed.
+    p.parent(ParentStep::Record);
+    if !facts.cgroup_paths.is_empty() {
+        p.parent(ParentStep::MakeCgroup);
+        let version = if facts.moves_into_cgroup() { Version::V1 } else { Version::V2 };
+        let settings = Settings::new(version, &resources)?;
+        // Earlier than runc, which starts without limits and sets them before the hooks: there is no moment to escape in, and
+        // dunnage-init is small enough to live within any of them.
+        if !settings.is_empty() {
+            p.parent(ParentStep::Limit(settings));
+        }
+        p.parent(ParentStep::Devices(DeviceList::new(&resources.devices, &linux.devices)?));
+    }
+    if options.wait_for_start {
+        p.parent(ParentStep::Fifo);
+    }
+
+    // ---- the process, in its namespaces -----------------------------------------------------------------------------
+    entering::spawn(p, &enter, facts, linux);
+    if let Some(value) = program.oom_score_adj {
+        p.parent(ParentStep::OomScoreAdj(value));
+    }
+    entering::enter(p, &enter, facts, linux)?;
+    if let Some(proc) = process::needs_proc(program, linux, fifo.is_some()) {
+        p.always(proc);
+    }
+    if !options.no_new_keyring {
+        p.always(process::keyring(request.id, &program.selinux_label, enter.has(Namespaces::USER))?);
+    }
+    if enter.new.contains(Namespaces::NET) {
+        p.always(Step::Loopback {});
+    }
+
+    // ---- the root file system ---------------------------------------------------------------------------------------
+    // Modes are what we say, until the container's own mask is set.
+    p.always(Step::Umask { mode: 0 });
+    let propagation = mounts::root_propagation(&linux.rootfs_propagation)?;
+    let shared = propagation.contains(MountFlags::SHARED);
+    let unbindable = propagation.contains(MountFlags::UNBINDABLE);
+    if has_mount_ns {
+        // What is unbindable could not become the root either: that comes at the end.
+        let flags = if unbindable { MountFlags::PRIVATE.with(MountFlags::REC) } else { propagation };
+        p.child(Step::Propagation { flags }, "/linux/rootfsPropagation");
+        if shared {
+            // What is mounted for the container must not show up on the host.
+            p.child(Step::PrivateParent { path: c(&rootfs, "/root/path")?, flags: MountFlags::PRIVATE }, "/root/path");
+        }
+    }
+    p.child(Step::Root { path: c(&rootfs, "/root/path")?, bind: has_mount_ns }, "/root/path");
+    if has_mount_ns {
+        mounts::mount_all(p, &mut drafts);
+        devices::populate(p, linux, &drafts, enter.has(Namespaces::USER) || facts.in_user_namespace)?;
+    }
+
+    // ---- hooks see the mounts and the host --------------------------------------------------------------------------
+    let hooks = spec.hooks.clone().unwrap_or_default();
+    if !hooks.prestart.is_empty() || !hooks.create_runtime.is_empty() {
+        p.child_says(Barrier::Mounted);
+        if !hooks.prestart.is_empty() {
+            p.parent(ParentStep::Hooks(HookKind::Prestart, hooks.prestart));
+        }
+        if !hooks.create_runtime.is_empty() {
+            p.parent(ParentStep::Hooks(HookKind::CreateRuntime, hooks.create_runtime));
+        }
+        p.parent_says(Barrier::HooksRun);
+    }
+    process::hooks(p, request, "createContainer", &hooks.create_container, &rootfs, &enter)?;
+
+    // ---- away from the host -----------------------------------------------------------------------------------------
+    let masks = has_mount_ns && !linux.masked_paths.is_empty();
+    if !has_mount_ns {
+        p.always(Step::Chroot {});
+    } else if options.no_pivot {
+        for path in &facts.proc_mounts {
+            p.always(Step::Cover { path: c(path, "")? });
+        }
+        p.always(Step::MoveRoot { keep_null: masks });
+    } else {
+        p.always(Step::Pivot { keep_null: masks, slave: shared });
+    }
+    if has_mount_ns && (shared || unbindable) {
+        p.child(Step::Propagation { flags: propagation }, "/linux/rootfsPropagation");
+    }
+    process::stdio(p, program, facts, has_mount_ns);
+    mounts::finish(p, &drafts, root.readonly && has_mount_ns)?;
+
+    // ---- what the process is ----------------------------------------------------------------------------------------
+    p.child(Step::Umask { mode: program.user.umask.unwrap_or(0o022) }, "/process/user/umask");
+    if !spec.hostname.is_empty() {
+        p.child(Step::Hostname { name: c(&spec.hostname, "/hostname")? }, "/hostname");
+    }
+    if !spec.domainname.is_empty() {
+        p.child(Step::Domainname { name: c(&spec.domainname, "/domainname")? }, "/domainname");
+    }
+    process::apparmor(p, &program.apparmor_profile)?;
+    process::sysctls(p, linux)?;
+    if has_mount_ns {
+        mounts::restrict(p, linux)?;
+    }
+    process::attributes(p, program, linux)?;
+    process::parents_part(p, program);
+    p.child_says(Barrier::Ready);
+    p.parent(ParentStep::SaveState);
+    p.parent_says(Barrier::Go);
+
+    // ---- the user's program -----------------------------------------------------------------------------------------
+    process::selinux(p, &program.selinux_label)?;
+    let filter = process::seccomp(linux, facts)?;
+    // With privileges to lose, the filter has to come while they are there (seccomp(2): CAP_SYS_ADMIN or no_new_privs).
+    let (early, late) = if program.no_new_privileges { (None, filter) } else { (filter, None) };
+    process::listener(p, &early);
+    p.child.extend(early);
+    process::become_user(p, program, facts, &enter, true)?;
+    process::find(p, program)?;
+    process::listener(p, &late);
+    p.child.extend(late);
+    p.child_says(Barrier::Done);
+    if let Some(from) = fifo {
+        p.always(Step::Fifo { from });
+    }
+    process::hooks(p, request, "startContainer", &hooks.start_container, "", &enter)?;
+    p.child(process::execute(program, options)?, "/process/args");
+    plan.check()?;
+    Ok(plan)
+}

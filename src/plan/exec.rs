@@ -1,0 +1,126 @@
+//! The order of `exec`: a process that joins a container.
+//!
+//! Until its last step but one it is no member of the container's pid namespace, so that nobody in the container can see it, and so
+//! neither trace it nor look into its descriptors (CVE-2016-9962): when it does appear (`fork`) it has the rights of the
+//! user's program, and no more. There is one exception: with a seccomp filter but without no_new_privs the filter has to be
+//! loaded while privileged, by the process itself, and a filter may forbid fork; then `fork` comes first.
+
+use dunnage_steps::flags::Namespaces;
+use dunnage_steps::{Barrier, Slot, Step};
+
+use super::compile::Options;
+use super::entering::Entering;
+use super::facts::Facts;
+use super::parent::{ParentStep, Place};
+use super::{Plan, process};
+use crate::error::Result;
+use crate::spec::{Linux, Process};
+
+/// A process that is to join a container.
+#[derive(Debug, Clone, Copy)]
+pub struct Request<'a> {
+    /// The container's id.
+    pub id: &'a str,
+    /// What to run.
+    pub program: &'a Process,
+    /// What of the container applies to it too: seccomp, personality, memory policy.
+    pub linux: &'a Linux,
+    /// The container's namespaces.
+    pub namespaces: Namespaces,
+    /// The container's session keyring is to be joined.
+    pub keyring: bool,
+    /// The container's umask; none: the caller's.
+    pub umask: Option<u32>,
+    /// The container's oom_score_adj.
+    pub oom_score_adj: Option<i32>,
+    /// The command line's part.
+    pub options: &'a Options,
+}
+
+/// Compiles an exec.
+///
+/// # Errors
+/// What the process asks for cannot be done; the error names the field of process.json.
+pub fn exec(r: &Request<'_>, facts: &Facts) -> Result<Plan> {
+    let Request { program, linux, .. } = *r;
+    let mut plan = Plan::default();
+    let p = &mut plan;
+    let init = p.place(Place::Init);
+    let container = Entering { new: r.namespaces, ..Entering::default() };
+    let has = |kind| r.namespaces.contains(kind);
+
+    p.parent(ParentStep::Spawn {
+        namespaces: Namespaces::none(),
+        into_cgroup: facts.clones_into_cgroup(),
+        pid_namespace: None,
+        maps_first: false,
+    });
+    if facts.moves_into_cgroup() {
+        p.parent(ParentStep::EnterCgroup);
+    }
+    p.parent(ParentStep::ResetAffinity);
+    if let Some(value) = r.oom_score_adj {
+        p.parent(ParentStep::OomScoreAdj(value));
+    }
+    process::parents_part(p, program);
+    if facts.moves_into_cgroup() {
+        p.parent_says(Barrier::Entered);
+    }
+
+    p.always(Step::Hide {});
+    if let Some(proc) = process::needs_proc(program, &Linux::default(), false) {
+        // Before the container's namespaces: in there it may not be ours to make.
+        p.always(proc);
+    }
+    p.always(Step::Join { from: init, kinds: r.namespaces, retry: false });
+    if has(Namespaces::USER) {
+        p.always(Step::BecomeRoot {});
+    }
+    if r.keyring {
+        p.always(process::keyring(r.id, &program.selinux_label, has(Namespaces::USER))?);
+    }
+    p.always(Step::Root { path: c"/".into(), bind: false });
+    if program.terminal {
+        process::console(p, program, false);
+    } else if facts.stdio_null != 0 {
+        p.always(Step::StdioNull { descriptors: facts.stdio_null });
+    }
+    if let Some(mode) = r.umask {
+        p.always(Step::Umask { mode });
+    }
+    process::attributes(p, program, linux)?;
+    process::selinux(p, &program.selinux_label)?;
+
+    let filter = process::seccomp(linux, facts)?;
+    if filter.is_some() && !program.no_new_privileges {
+        fork(p);
+        process::listener(p, &filter);
+        p.child.extend(filter);
+        process::become_user(p, program, facts, &container, false)?;
+        process::apparmor(p, &program.apparmor_profile)?;
+        process::find(p, program)?;
+    } else {
+        process::become_user(p, program, facts, &container, false)?;
+        process::apparmor(p, &program.apparmor_profile)?;
+        process::find(p, program)?;
+        fork(p);
+        process::listener(p, &filter);
+        p.child.extend(filter);
+    }
+    let terminal = program.terminal;
+    // A session's leader has to be the process itself; with a filter that forbids setsid it would be too late after it.
+    let at = p.child.iter().rposition(|s| matches!(s.step, Step::Wait { barrier: Barrier::Adopted, .. }));
+    let session = super::ChildStep { step: Step::Session { terminal }, field: "/terminal".into() };
+    p.child.insert(at.map_or(p.child.len(), |i| i.saturating_add(1)), session);
+    p.child_says(Barrier::Done);
+    p.child(process::execute(program, r.options)?, "/args");
+    plan.check()?;
+    Ok(plan)
+}
+
+fn fork(p: &mut Plan) {
+    p.parent(ParentStep::Wait(Barrier::Forked));
+    p.always(Step::Fork {});
+    p.parent(ParentStep::Tell(Barrier::Adopted));
+    p.always(Step::Wait { barrier: Barrier::Adopted, first: Slot::NONE });
+}

@@ -1,0 +1,40 @@
+//! What a plan may know of the host. Gathered once by `launch`; made up by tests.
+
+use std::collections::BTreeMap;
+
+use crate::cgroup::Host;
+
+/// The host, as far as plans depend on it.
+#[derive(Debug, Clone)]
+pub struct Facts {
+    /// Our effective user id.
+    pub euid: u32,
+    /// Whether we are in a user namespace ourselves: no mknod, no privilege over the host.
+    pub in_user_namespace: bool,
+    /// The capabilities that we have and can give, as bits.
+    pub capabilities: u64,
+    /// The highest capability of the kernel.
+    pub last_capability: u8,
+    /// The hierarchies of control groups.
+    pub cgroups: Host,
+    /// The container's cgroup, as `cgroup_paths` of the state file. Empty: it gets none (rootless).
+    pub cgroup_paths: BTreeMap<String, String>,
+    /// Full procfs and sysfs mounts outside of the container, which `--no-pivot` would leave reachable.
+    pub proc_mounts: Vec<String>,
+    /// Which of our descriptors 0-2 are the null device, as bits.
+    pub stdio_null: u32,
+    /// `SECCOMP_FILTER_FLAG_*` that this kernel knows.
+    pub seccomp_flags: u64,
+}
+
+impl Facts {
+    /// True if the child starts inside its cgroup (`CLONE_INTO_CGROUP`): there is one hierarchy only.
+    pub fn clones_into_cgroup(&self) -> bool {
+        !self.cgroup_paths.is_empty() && self.cgroup_paths.keys().all(String::is_empty)
+    }
+
+    /// True if the child has to be moved into its cgroups after its start.
+    pub fn moves_into_cgroup(&self) -> bool {
+        self.cgroup_paths.keys().any(|k| !k.is_empty())
+    }
+}

@@ -1,0 +1,188 @@
+//! The steps of the runtime's own half, as data. `launch` executes them.
+
+use std::fmt;
+
+use dunnage_steps::Barrier;
+use dunnage_steps::flags::Namespaces;
+
+use crate::cgroup::{DeviceList, Settings};
+use crate::spec::{Hook, IdMapping, Rlimit, Scheduler};
+
+/// The kinds of hooks that the runtime itself runs while it creates.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum HookKind {
+    /// Deprecated; before createRuntime.
+    Prestart,
+    /// After the mounts, before pivot_root.
+    CreateRuntime,
+}
+
+impl HookKind {
+    /// Its key in config.json.
+    pub fn name(self) -> &'static str {
+        match self {
+            HookKind::Prestart => "prestart",
+            HookKind::CreateRuntime => "createRuntime",
+        }
+    }
+}
+
+/// One step of the runtime.
+#[derive(Debug, Clone, PartialEq)]
+pub enum ParentStep {
+    /// Puts on disk what is about to be made.
+    Record,
+    /// Makes the cgroup.
+    MakeCgroup,
+    /// Writes its limits. Before the container starts: it is never without them.
+    Limit(Settings),
+    /// Restricts its devices.
+    Devices(DeviceList),
+    /// Makes the exec fifo.
+    Fifo,
+    /// Starts `dunnage-init`.
+    Spawn {
+        /// In new namespaces of these kinds.
+        namespaces: Namespaces,
+        /// In the container's cgroup.
+        into_cgroup: bool,
+        /// In the pid namespace of this place.
+        pid_namespace: Option<u32>,
+        /// As root of the new user namespace: it waits for `id-maps` before it executes.
+        maps_first: bool,
+    },
+    /// Puts on disk who init is.
+    RecordInit,
+    /// Moves it into its cgroups, v1.
+    EnterCgroup,
+    /// Takes off CPU restrictions that were inherited from the caller.
+    ResetAffinity,
+    /// Sets its oom_score_adj.
+    OomScoreAdj(i32),
+    /// Writes the maps of the user namespace.
+    IdMaps {
+        /// User ids.
+        uids: Vec<IdMapping>,
+        /// Group ids.
+        gids: Vec<IdMapping>,
+    },
+    /// Clones the trees in the places from this one on; they go with `entered`.
+    Trees(u32),
+    /// Tells the child.
+    Tell(Barrier),
+    /// Waits for the child.
+    Wait(Barrier),
+    /// Runs hooks.
+    Hooks(HookKind, Vec<Hook>),
+    /// Sets resource limits.
+    Rlimits(Vec<Rlimit>),
+    /// Sets the scheduling policy.
+    Scheduler(Scheduler),
+    /// Writes state.json.
+    SaveState,
+}
+
+impl ParentStep {
+    /// The barrier, and whether we tell it.
+    pub fn barrier(&self) -> Option<(Barrier, bool)> {
+        match self {
+            ParentStep::Tell(b) => Some((*b, true)),
+            ParentStep::Wait(b) => Some((*b, false)),
+            _ => None,
+        }
+    }
+}
+
+/// What a place in the child's table of descriptors holds.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Place {
+    /// A namespace, by its file.
+    Namespace {
+        /// Its kind.
+        kind: Namespaces,
+        /// Its file on the host.
+        path: String,
+        /// The field that names it.
+        field: String,
+    },
+    /// The container's init (exec).
+    Init,
+    /// A handle of the exec fifo.
+    Fifo,
+    /// A part of the host's tree, cloned.
+    Tree {
+        /// Where it is.
+        source: String,
+        /// With what is mounted below.
+        recursive: bool,
+        /// With mapped ids.
+        idmap: Option<Idmap>,
+        /// The field that asks for it.
+        field: String,
+    },
+}
+
+/// How the ids of a mount are mapped.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Idmap {
+    /// User ids; empty: those of the container's user namespace.
+    pub uids: Vec<IdMapping>,
+    /// Group ids.
+    pub gids: Vec<IdMapping>,
+    /// The whole tree, not its top mount alone.
+    pub recursive: bool,
+}
+
+impl fmt::Display for ParentStep {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            ParentStep::Record => f.write_str("record"),
+            ParentStep::MakeCgroup => f.write_str("make-cgroup"),
+            ParentStep::Limit(settings) => {
+                f.write_str("limit")?;
+                settings.list.iter().try_for_each(|s| write!(f, "\n    {}={}  # {}", s.file, s.value, s.field))
+            }
+            ParentStep::Devices(list) => {
+                write!(f, "devices {} all", if list.default_allow { "allow" } else { "deny" })?;
+                list.exceptions.iter().try_for_each(|(devices, access)| write!(f, ", but {devices} {access}"))
+            }
+            ParentStep::Fifo => f.write_str("fifo"),
+            ParentStep::Spawn { namespaces, into_cgroup, pid_namespace, maps_first } => {
+                write!(f, "spawn namespaces={namespaces}")?;
+                if *into_cgroup {
+                    f.write_str(" into-cgroup=true")?;
+                }
+                if let Some(place) = pid_namespace {
+                    write!(f, " pid-namespace=@{place}")?;
+                }
+                if *maps_first { f.write_str(" waits-for=id-maps") } else { Ok(()) }
+            }
+            ParentStep::RecordInit => f.write_str("record-init"),
+            ParentStep::EnterCgroup => f.write_str("enter-cgroup"),
+            ParentStep::ResetAffinity => f.write_str("reset-affinity"),
+            ParentStep::OomScoreAdj(value) => write!(f, "oom-score-adj {value}"),
+            ParentStep::IdMaps { uids, gids } => {
+                f.write_str("id-maps")?;
+                for (name, maps) in [("uid", uids), ("gid", gids)] {
+                    for m in maps {
+                        write!(f, " {name}={}:{}:{}", m.container_id, m.host_id, m.size)?;
+                    }
+                }
+                Ok(())
+            }
+            ParentStep::Trees(first) => write!(f, "trees from=@{first}"),
+            ParentStep::Tell(barrier) => write!(f, "tell barrier={}", barrier.name()),
+            ParentStep::Wait(barrier) => write!(f, "wait barrier={}", barrier.name()),
+            ParentStep::Hooks(kind, hooks) => {
+                write!(f, "hooks {}", kind.name())?;
+                hooks.iter().try_for_each(|h| write!(f, " {}", h.path))
+            }
+            ParentStep::Rlimits(limits) => {
+                f.write_str("rlimits")?;
+                limits.iter().try_for_each(|l| write!(f, " {}={}:{}", l.kind, l.soft, l.hard))
+            }
+            ParentStep::Scheduler(s) => write!(f, "scheduler {} nice={} priority={}", s.policy, s.nice, s.priority),
+            ParentStep::SaveState => f.write_str("save-state"),
+        }
+    }
+}

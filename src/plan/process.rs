@@ -1,0 +1,291 @@
+//! The `process` object and what goes with it, for init and for exec alike: each function adds the steps of a few fields.
+
+use std::collections::BTreeMap;
+
+use dunnage_steps::flags::{Caps, Namespaces};
+use dunnage_steps::{Owned, Step};
+
+use super::compile::{Options, Request};
+use super::entering::Entering;
+use super::facts::Facts;
+use super::parent::ParentStep;
+use super::{ChildStep, Plan, c, cs};
+use crate::error::{Error, Result};
+use crate::seccomp;
+use crate::spec::oci_state::{self, OciState, Status};
+use crate::spec::{Hook, Linux, Process, list, names, sysctl};
+
+/// The private procfs, if anything needs it.
+pub fn needs_proc(program: &Process, linux: &Linux, needed: bool) -> Option<Step<Owned>> {
+    let full = !linux.sysctl.is_empty();
+    let labels = !program.apparmor_profile.is_empty() || !program.selinux_label.is_empty();
+    (full || labels || needed).then_some(Step::Proc { full })
+}
+
+/// The session keyring `_ses.ID`, which every process of the container joins.
+pub fn keyring(id: &str, label: &str, user_namespace: bool) -> Result<Step<Owned>> {
+    // Search, for those who exec into it: in a user namespace they are "others", else they have root's uid (keyrings(7)).
+    let permissions = if user_namespace { 0x8 } else { 0x8_0000 };
+    Ok(Step::Keyring { name: c(format!("_ses.{id}"), "")?, permissions, label: c(label, "/process/selinuxLabel")? })
+}
+
+/// Terminal or not, a session of its own.
+pub fn stdio(p: &mut Plan, program: &Process, facts: &Facts, mount_console: bool) {
+    if program.terminal {
+        console(p, program, mount_console);
+        p.child(Step::Session { terminal: true }, "/process/terminal");
+        return;
+    }
+    p.always(Step::Session { terminal: false });
+    if facts.stdio_null != 0 {
+        p.always(Step::StdioNull { descriptors: facts.stdio_null });
+    }
+}
+
+/// A terminal of the container's devpts; who its session is comes later.
+pub fn console(p: &mut Plan, program: &Process, mount: bool) {
+    let size = program.console_size.clone().unwrap_or_default();
+    let short = |n: u64| u32::try_from(n).unwrap_or(0);
+    p.parent(ParentStep::Wait(dunnage_steps::Barrier::Console));
+    let step =
+        Step::Console { uid: program.user.uid, rows: short(size.height), columns: short(size.width), mount };
+    p.child(step, "/process/terminal");
+}
+
+/// The AppArmor profile of the next execve.
+pub fn apparmor(p: &mut Plan, profile: &str) -> Result<()> {
+    if !profile.is_empty() {
+        let field = "/process/apparmorProfile";
+        p.child(Step::AppArmor { profile: c(profile, field)? }, field);
+    }
+    Ok(())
+}
+
+/// The SELinux label of the next execve.
+pub fn selinux(p: &mut Plan, label: &str) -> Result<()> {
+    if !label.is_empty() {
+        let field = "/process/selinuxLabel";
+        p.child(Step::SELinux { label: c(label, field)? }, field);
+    }
+    Ok(())
+}
+
+/// `linux.sysctl`. What is allowed is the validation's business; the path comes from the same table.
+pub fn sysctls(p: &mut Plan, linux: &Linux) -> Result<()> {
+    for (key, value) in &linux.sysctl {
+        let field = format!("/linux/sysctl/{}", key.replace('~', "~0").replace('/', "~1"));
+        let dotted = sysctl::normalise(key);
+        let path = sysctl::path(&dotted)
+            .ok_or_else(|| Error::new(format!("sysctl {dotted:?} is not in a separate kernel namespace")).field(field.clone()))?;
+        p.child(Step::Sysctl { path: c(path, &field)?, value: c(value, &field)? }, field);
+    }
+    Ok(())
+}
+
+/// What the process sets for itself while it is root: no_new_privs, I/O priority, personality, memory policy.
+pub fn attributes(p: &mut Plan, program: &Process, linux: &Linux) -> Result<()> {
+    if program.no_new_privileges {
+        p.child(Step::NoNewPrivileges {}, "/process/noNewPrivileges");
+    }
+    if let Some(io) = &program.io_priority {
+        let class = names::number(names::IOPRIO_CLASSES, &io.class)
+            .ok_or_else(|| Error::new(format!("invalid ioPriority.Class: {:?}", io.class)).field("/process/ioPriority/class"))?;
+        let priority = u32::try_from(io.priority)
+            .map_err(|_| Error::new(format!("invalid ioPriority.Priority: {}", io.priority)).field("/process/ioPriority/priority"))?;
+        p.child(Step::IoPriority { value: class << 13 | priority }, "/process/ioPriority");
+    }
+    if let Some(personality) = &linux.personality {
+        let domain = names::number(names::PERSONALITIES, &personality.domain)
+            .ok_or_else(|| Error::new(format!("invalid personality domain {}", personality.domain)).field("/linux/personality/domain"))?;
+        p.child(Step::Personality { domain: domain.into() }, "/linux/personality");
+    }
+    if let Some(policy) = &linux.memory_policy {
+        let field = "/linux/memoryPolicy";
+        let mode = names::number(names::MPOL_MODES, &policy.mode)
+            .ok_or_else(|| Error::new(format!("invalid memory policy mode {:?}", policy.mode)).field(field))?;
+        let flags = policy.flags.iter().filter_map(|f| names::number(names::MPOL_FLAGS, f)).fold(0, |a, b| a | b);
+        let nodes = list::parse(&policy.nodes, list::MAX_NODES)
+            .map(|mask| mask.words().to_vec())
+            .map_err(|e| Error::new(format!("invalid memory policy nodes {:?}: {e}", policy.nodes)).field(field))?;
+        p.child(Step::MemoryPolicy { mode: mode | flags, nodes }, field);
+    }
+    Ok(())
+}
+
+/// What the parent sets on the process from outside, since only it has the privilege.
+pub fn parents_part(p: &mut Plan, program: &Process) {
+    if let Some(scheduler) = &program.scheduler {
+        p.parent(ParentStep::Scheduler(scheduler.clone()));
+    }
+    if !program.rlimits.is_empty() {
+        p.parent(ParentStep::Rlimits(program.rlimits.clone()));
+    }
+}
+
+/// The filter, compiled.
+pub fn seccomp(linux: &Linux, facts: &Facts) -> Result<Option<ChildStep>> {
+    let Some(profile) = &linux.seccomp else { return Ok(None) };
+    let native = seccomp::native().ok_or_else(|| Error::new("seccomp is not supported on this architecture"))?;
+    let supported = u32::try_from(facts.seccomp_flags).unwrap_or(0);
+    let Some(program) = seccomp::compile(profile, native, supported)? else { return Ok(None) };
+    let word = |i: &seccomp::SockFilter| {
+        // struct sock_filter as it lies in memory: u16 code, u8 jt, u8 jf, u32 k.
+        let [c0, c1] = i.code.to_ne_bytes();
+        let [k0, k1, k2, k3] = i.k.to_ne_bytes();
+        u64::from_ne_bytes([c0, c1, i.jt, i.jf, k0, k1, k2, k3])
+    };
+    let filter = program.filter.iter().map(word).collect();
+    let step = Step::Seccomp { flags: program.flags.into(), notify: program.notify, filter };
+    Ok(Some(ChildStep { step, field: "/linux/seccomp".into() }))
+}
+
+/// The runtime's side of a filter that notifies.
+pub fn listener(p: &mut Plan, filter: &Option<ChildStep>) {
+    if let Some(ChildStep { step: Step::Seccomp { notify: true, .. }, .. }) = filter {
+        p.parent(ParentStep::Wait(dunnage_steps::Barrier::Listener));
+        p.parent(ParentStep::Tell(dunnage_steps::Barrier::Listening));
+    }
+}
+
+/// Working directory, user, groups, capabilities: in the only order in which each still has the privilege that it needs.
+pub fn become_user(p: &mut Plan, program: &Process, facts: &Facts, e: &Entering, create_cwd: bool) -> Result<()> {
+    let path = c(&program.cwd, "/process/cwd")?;
+    p.child(Step::Cwd { path: path.clone(), create: create_cwd }, "/process/cwd");
+    let caps = program.capabilities.as_ref().map(|caps| sets(caps, facts, e));
+    if let Some(caps) = &caps {
+        p.child(Step::Bounding { keep: caps.bounding }, "/process/capabilities/bounding");
+    }
+    let user = &program.user;
+    let groups = user.additional_gids.iter().map(|g| u64::from(*g)).collect();
+    // Rootless: the kernel permits it only where the maps were written by a privileged helper, and then for none but those.
+    let set_groups = facts.euid == 0;
+    p.child(Step::Ids { uid: user.uid, gid: user.gid, set_groups, groups }, "/process/user");
+    p.child(Step::CwdAgain { path }, "/process/cwd");
+    if let Some(caps) = caps {
+        let Sets { effective, permitted, inheritable, ambient, .. } = caps;
+        p.child(Step::Capabilities { effective, permitted, inheritable, ambient }, "/process/capabilities");
+    }
+    Ok(())
+}
+
+struct Sets {
+    bounding: Caps,
+    effective: Caps,
+    permitted: Caps,
+    inheritable: Caps,
+    ambient: Caps,
+}
+
+/// The five sets. What the runtime itself lacks it cannot give, except in a user namespace of the container's own.
+fn sets(caps: &crate::spec::Capabilities, facts: &Facts, e: &Entering) -> Sets {
+    let ours = if e.has(Namespaces::USER) { u64::MAX } else { facts.capabilities };
+    let set = |names: &[String]| Caps(names::capability_set(names, facts.last_capability) & ours);
+    Sets {
+        bounding: set(&caps.bounding),
+        effective: set(&caps.effective),
+        permitted: set(&caps.permitted),
+        inheritable: set(caps.inheritable.as_deref().unwrap_or_default()),
+        ambient: set(&caps.ambient),
+    }
+}
+
+/// Looks for the program, after the home directory if the environment lacks one.
+pub fn find(p: &mut Plan, program: &Process) -> Result<()> {
+    let (env, home) = environment(program, &Options::default());
+    if home {
+        p.child(Step::Home { uid: program.user.uid }, "/process/env");
+    }
+    let path = env.iter().find_map(|e| e.strip_prefix("PATH=")).unwrap_or_default();
+    let name = program.args.first().ok_or_else(|| Error::new("args must not be empty").field("/process/args"))?;
+    p.child(Step::Find { program: c(name, "/process/args/0")?, path: c(path, "/process/env")? }, "/process/args/0");
+    Ok(())
+}
+
+/// execve.
+pub fn execute(program: &Process, options: &Options) -> Result<Step<Owned>> {
+    let (env, home) = environment(program, options);
+    Ok(Step::Exec {
+        args: cs(&program.args, "/process/args")?,
+        env: cs(&env, "/process/env")?,
+        home,
+        close_from: options.extra_descriptors.saturating_add(3),
+    })
+}
+
+/// The environment of the program, and whether HOME has to be added. Of a name that is given twice the last counts, where
+/// it stands; an empty HOME counts as none.
+pub fn environment(program: &Process, options: &Options) -> (Vec<String>, bool) {
+    let mut last = BTreeMap::new();
+    for (i, entry) in program.env.iter().enumerate() {
+        last.insert(name_of(entry), i);
+    }
+    let kept = program.env.iter().enumerate().filter(|(i, entry)| last.get(name_of(entry)) == Some(i));
+    let mut env: Vec<String> = kept.map(|(_, entry)| entry.clone()).filter(|entry| entry != "HOME=").collect();
+    let home = !env.iter().any(|entry| entry.starts_with("HOME="));
+    if options.notify_dir.is_some() {
+        env.push("NOTIFY_SOCKET=/run/notify/notify.sock".into());
+    }
+    if options.listen_fds > 0 {
+        env.push(format!("LISTEN_FDS={}", options.listen_fds));
+        env.push("LISTEN_PID=1".into());
+    }
+    (env, home)
+}
+
+fn name_of(entry: &str) -> &str {
+    entry.split_once('=').map_or(entry, |(name, _)| name)
+}
+
+/// Hooks that run in the container: createContainer and startContainer.
+pub fn hooks(p: &mut Plan, r: &Request<'_>, name: &str, hooks: &[Hook], dir: &str, e: &Entering) -> Result<()> {
+    if hooks.is_empty() {
+        return Ok(());
+    }
+    let before_start = name == "createContainer";
+    let status = if before_start { Status::Creating } else { Status::Created };
+    let (state, state_end) = state(r, status, e)?;
+    let (inherited, home) = match &r.spec.process {
+        Some(program) if !before_start => environment(program, r.options),
+        _ => (Vec::new(), false),
+    };
+    for (i, hook) in hooks.iter().enumerate() {
+        let field = format!("/hooks/{name}/{i}");
+        let args = if hook.args.is_empty() { std::slice::from_ref(&hook.path) } else { &hook.args };
+        let step = Step::Hook {
+            name: c(name, "")?,
+            index: u32::try_from(i).unwrap_or(u32::MAX),
+            path: c(&hook.path, &field)?,
+            args: cs(args, &field)?,
+            env: cs(hook.env.as_ref().unwrap_or(&inherited), &field)?,
+            inherit_home: home && hook.env.is_none(),
+            dir: c(dir, "")?,
+            timeout: hook.timeout.and_then(|s| u64::try_from(s).ok()).unwrap_or(0).saturating_mul(1000),
+            state: c(&state, "")?,
+            state_end: c(&state_end, "")?,
+        };
+        p.child(step, field);
+    }
+    Ok(())
+}
+
+/// The state document, cut where the pid stands if that is not known before the container runs.
+fn state(r: &Request<'_>, status: Status, e: &Entering) -> Result<(String, String)> {
+    let document = OciState {
+        oci_version: crate::spec::default::OCI_VERSION,
+        id: r.id,
+        status,
+        pid: 1,
+        bundle: r.bundle,
+        annotations: &r.spec.annotations,
+    };
+    let line = String::from_utf8(oci_state::to_json(&document)?).map_err(|e| Error::new(e.to_string()))?;
+    if e.inner_pid().is_some() {
+        return Ok((line, String::new()));
+    }
+    // A quote inside a string is escaped, so this is the key and no text of somebody's.
+    let key = "\"pid\":";
+    match line.split_once(&format!("{key}1")) {
+        Some((head, tail)) => Ok((format!("{head}{key}"), tail.into())),
+        None => Err(Error::new("the state document has no pid")),
+    }
+}
