@@ -11,7 +11,7 @@ use nix::unistd::{UnlinkatFlags, unlinkat};
 use crate::cgroup::{self, Host, OwnedCgroup, Paths};
 use crate::error::{Context, Errno, Error, Result};
 use crate::launch::hooks::{self, Moment};
-use crate::launch::oci_state::{self, OciState};
+use crate::spec::oci_state::{self, OciState};
 use crate::log;
 use crate::spec;
 use crate::state::{

@@ -165,6 +165,7 @@ fn one_step(init: &mut Init<'static>, step: Step<Borrowed<'static>>) -> Done {
             init.done |= barrier == dunnage_steps::Barrier::Done;
             talk::tell(init, barrier, 0)
         }
+        Step::EnterCgroups { first, count } => namespaces::enter_cgroups(init, first, count),
         Step::Hide {} => sys::prctl(sys::PR_SET_DUMPABLE, 0, 0).at(Call::Prctl).map(|_| ()),
         Step::Join { from, kinds, retry } => namespaces::join(init, from, kinds, retry),
         Step::Unshare { kinds } => sys::unshare(kinds.0).at(Call::Unshare),

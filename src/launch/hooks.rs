@@ -14,7 +14,7 @@ use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::unistd::{pipe2, read, write};
 
 use super::fds::is_listen_variable;
-use super::oci_state::{OciState, to_json};
+use crate::spec::oci_state::{OciState, to_json};
 use crate::error::{Context, Errno, Error, Result};
 use crate::spec::Hook;
 use crate::sys::children::restore_sigchld;
@@ -296,7 +296,7 @@ mod tests {
     use std::fs::File;
     use std::path::Path;
 
-    use super::super::oci_state::Status;
+    use crate::spec::oci_state::Status;
     use super::*;
 
     const NONE: &BTreeMap<String, String> = &BTreeMap::new();

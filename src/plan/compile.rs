@@ -62,6 +62,7 @@ pub fn create(request: &Request<'_>, facts: &Facts) -> Result<Plan> {
     let p = &mut plan;
     let enter = Entering::of(linux, facts, p)?;
     let has_mount_ns = enter.has(Namespaces::MOUNT);
+    let doors = entering::doors(p, facts);
     let fifo = options.wait_for_start.then(|| p.place(Place::Fifo));
     let mut drafts = mounts::draft(request, linux, &enter, facts, p)?;
 
@@ -69,15 +70,11 @@ pub fn create(request: &Request<'_>, facts: &Facts) -> Result<Plan> {
     // What will be made is on disk before it is made, so that `delete` finds it whenever we are killed.
     p.parent(ParentStep::Record);
     if !facts.cgroup_paths.is_empty() {
-        p.parent(ParentStep::MakeCgroup);
-        let version = if facts.moves_into_cgroup() { Version::V1 } else { Version::V2 };
-        let settings = Settings::new(version, &resources)?;
+        let version = if facts.v1_hierarchies() > 0 { Version::V1 } else { Version::V2 };
         // Earlier than runc, which starts without limits and sets them before the hooks: there is no moment to escape in, and
         // dunnage-init is small enough to live within any of them.
-        if !settings.is_empty() {
-            p.parent(ParentStep::Limit(settings));
-        }
-        p.parent(ParentStep::Devices(DeviceList::new(&resources.devices, &linux.devices)?));
+        let settings = Settings::new(version, &resources)?;
+        p.parent(ParentStep::Cgroup { settings, devices: DeviceList::new(&resources.devices, &linux.devices)? });
     }
     if options.wait_for_start {
         p.parent(ParentStep::Fifo);
@@ -88,7 +85,7 @@ pub fn create(request: &Request<'_>, facts: &Facts) -> Result<Plan> {
     if let Some(value) = program.oom_score_adj {
         p.parent(ParentStep::OomScoreAdj(value));
     }
-    entering::enter(p, &enter, facts, linux)?;
+    entering::enter(p, &enter, doors, linux)?;
     if let Some(proc) = process::needs_proc(program, linux, fifo.is_some()) {
         p.always(proc);
     }

@@ -84,10 +84,7 @@ pub fn spawn(p: &mut Plan, e: &Entering, facts: &Facts, linux: &Linux) {
         p.parent(id_maps(linux));
         p.parent(ParentStep::Tell(Barrier::IdMaps));
     }
-    if facts.moves_into_cgroup() {
-        p.parent(ParentStep::EnterCgroup);
-    }
-    p.parent(ParentStep::ResetAffinity);
+    p.parent(ParentStep::Affinity(ALL_CPUS.to_vec()));
     let first = p.sent();
     if first < p.places.len() {
         p.parent(ParentStep::Trees(u32::try_from(first).unwrap_or(u32::MAX)));
@@ -98,12 +95,32 @@ fn id_maps(linux: &Linux) -> ParentStep {
     ParentStep::IdMaps { uids: linux.uid_mappings.clone(), gids: linux.gid_mappings.clone() }
 }
 
+/// As many CPUs as a kernel can be built for (NR_CPUS): what is not there, or not in the cpuset, the kernel takes off.
+pub const ALL_CPUS: [u64; 128] = [u64::MAX; 128];
+
+/// The child's way into the cgroups of version 1: the first place of the files, and how many.
+pub type Doors = (Slot, u32);
+
+/// Gives the cgroups of version 1 their places.
+pub fn doors(p: &mut Plan, facts: &Facts) -> Doors {
+    let count = facts.v1_hierarchies();
+    let places: Vec<Slot> = (0..count).map(|i| p.place(Place::Door(i))).collect();
+    (places.first().copied().unwrap_or(Slot::NONE), u32::try_from(count).unwrap_or(0))
+}
+
+/// Into them, before anything else: what is done from here on is the container's account.
+pub fn enter_cgroups(p: &mut Plan, (first, count): Doors) {
+    if count > 0 {
+        p.always(Step::EnterCgroups { first, count });
+    }
+}
+
 /// The child's first steps.
-pub fn enter(p: &mut Plan, e: &Entering, facts: &Facts, linux: &Linux) -> Result<()> {
+pub fn enter(p: &mut Plan, e: &Entering, doors: Doors, linux: &Linux) -> Result<()> {
+    enter_cgroups(p, doors);
     let trees = p.sent();
-    let sent = trees < p.places.len();
-    if facts.moves_into_cgroup() || sent {
-        let first = if sent { Slot(u32::try_from(trees).unwrap_or(u32::MAX)) } else { Slot::NONE };
+    if trees < p.places.len() {
+        let first = Slot(u32::try_from(trees).unwrap_or(u32::MAX));
         p.parent(ParentStep::Tell(Barrier::Entered));
         p.always(Step::Wait { barrier: Barrier::Entered, first });
     }

@@ -6,15 +6,15 @@
 //! loaded while privileged, by the process itself, and a filter may forbid fork; then `fork` comes first.
 
 use dunnage_steps::flags::Namespaces;
-use dunnage_steps::{Barrier, Slot, Step};
+use dunnage_steps::{Barrier, Step};
 
 use super::compile::Options;
-use super::entering::Entering;
+use super::entering::{self, ALL_CPUS, Entering};
 use super::facts::Facts;
 use super::parent::{ParentStep, Place};
 use super::{Plan, process};
-use crate::error::Result;
-use crate::spec::{Linux, Process};
+use crate::error::{Error, Result};
+use crate::spec::{Linux, Process, list};
 
 /// A process that is to join a container.
 #[derive(Debug, Clone, Copy)]
@@ -49,23 +49,18 @@ pub fn exec(r: &Request<'_>, facts: &Facts) -> Result<Plan> {
     let container = Entering { new: r.namespaces, ..Entering::default() };
     let has = |kind| r.namespaces.contains(kind);
 
+    let doors = entering::doors(p, facts);
+    let affinity = program.exec_cpu_affinity.clone().unwrap_or_default();
+    if !affinity.initial.is_empty() {
+        p.parent(ParentStep::OwnAffinity(cpus(&affinity.initial, "Initial")?));
+    }
     p.parent(ParentStep::Spawn {
         namespaces: Namespaces::none(),
         into_cgroup: facts.clones_into_cgroup(),
         pid_namespace: None,
         maps_first: false,
     });
-    if facts.moves_into_cgroup() {
-        p.parent(ParentStep::EnterCgroup);
-    }
-    p.parent(ParentStep::ResetAffinity);
-    if let Some(value) = r.oom_score_adj {
-        p.parent(ParentStep::OomScoreAdj(value));
-    }
-    process::parents_part(p, program);
-    if facts.moves_into_cgroup() {
-        p.parent_says(Barrier::Entered);
-    }
+    entering::enter_cgroups(p, doors);
 
     p.always(Step::Hide {});
     if let Some(proc) = process::needs_proc(program, &Linux::default(), false) {
@@ -93,7 +88,7 @@ pub fn exec(r: &Request<'_>, facts: &Facts) -> Result<Plan> {
 
     let filter = process::seccomp(linux, facts)?;
     if filter.is_some() && !program.no_new_privileges {
-        fork(p);
+        fork(p, r)?;
         process::listener(p, &filter);
         p.child.extend(filter);
         process::become_user(p, program, facts, &container, false)?;
@@ -103,7 +98,7 @@ pub fn exec(r: &Request<'_>, facts: &Facts) -> Result<Plan> {
         process::become_user(p, program, facts, &container, false)?;
         process::apparmor(p, &program.apparmor_profile)?;
         process::find(p, program)?;
-        fork(p);
+        fork(p, r)?;
         process::listener(p, &filter);
         p.child.extend(filter);
     }
@@ -118,9 +113,24 @@ pub fn exec(r: &Request<'_>, facts: &Facts) -> Result<Plan> {
     Ok(plan)
 }
 
-fn fork(p: &mut Plan) {
+/// The user's process comes to be, and gets from outside what only the runtime may set.
+fn fork(p: &mut Plan, r: &Request<'_>) -> Result<()> {
     p.parent(ParentStep::Wait(Barrier::Forked));
     p.always(Step::Fork {});
-    p.parent(ParentStep::Tell(Barrier::Adopted));
-    p.always(Step::Wait { barrier: Barrier::Adopted, first: Slot::NONE });
+    let affinity = r.program.exec_cpu_affinity.clone().unwrap_or_default();
+    let last = if affinity.last.is_empty() { ALL_CPUS.to_vec() } else { cpus(&affinity.last, "Final")? };
+    if affinity.initial.is_empty() || !affinity.last.is_empty() {
+        p.parent(ParentStep::Affinity(last));
+    }
+    if let Some(value) = r.oom_score_adj {
+        p.parent(ParentStep::OomScoreAdj(value));
+    }
+    process::parents_part(p, r.program);
+    p.parent_says(Barrier::Adopted);
+    Ok(())
+}
+
+fn cpus(text: &str, name: &str) -> Result<Vec<u64>> {
+    let mask = list::parse(text, list::MAX_CPUS).map_err(|e| Error::new(format!("bad CPUAffinity.{name}: {e}")))?;
+    Ok(mask.words().to_vec())
 }

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use crate::cgroup::Host;
+use crate::cgroup::host::Version;
 
 /// The host, as far as plans depend on it.
 #[derive(Debug, Clone)]
@@ -28,13 +29,14 @@ pub struct Facts {
 }
 
 impl Facts {
-    /// True if the child starts inside its cgroup (`CLONE_INTO_CGROUP`): there is one hierarchy only.
+    /// True if the child starts inside the cgroup of the unified hierarchy (`CLONE_INTO_CGROUP`).
     pub fn clones_into_cgroup(&self) -> bool {
-        !self.cgroup_paths.is_empty() && self.cgroup_paths.keys().all(String::is_empty)
+        self.cgroup_paths.contains_key("")
     }
 
-    /// True if the child has to be moved into its cgroups after its start.
-    pub fn moves_into_cgroup(&self) -> bool {
-        self.cgroup_paths.keys().any(|k| !k.is_empty())
+    /// How many cgroups of version 1 the child has to enter.
+    pub fn v1_hierarchies(&self) -> usize {
+        let has = |h: &&crate::cgroup::host::Hierarchy| h.keys.iter().any(|k| self.cgroup_paths.contains_key(k));
+        self.cgroups.hierarchies.iter().filter(|h| h.version == Version::V1).filter(has).count()
     }
 }

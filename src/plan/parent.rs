@@ -32,12 +32,13 @@ impl HookKind {
 pub enum ParentStep {
     /// Puts on disk what is about to be made.
     Record,
-    /// Makes the cgroup.
-    MakeCgroup,
-    /// Writes its limits. Before the container starts: it is never without them.
-    Limit(Settings),
-    /// Restricts its devices.
-    Devices(DeviceList),
+    /// Makes the cgroup, with its limits and device rules. Before the container starts: it is never without them.
+    Cgroup {
+        /// The limits.
+        settings: Settings,
+        /// The devices.
+        devices: DeviceList,
+    },
     /// Makes the exec fifo.
     Fifo,
     /// Starts `dunnage-init`.
@@ -53,10 +54,10 @@ pub enum ParentStep {
     },
     /// Puts on disk who init is.
     RecordInit,
-    /// Moves it into its cgroups, v1.
-    EnterCgroup,
-    /// Takes off CPU restrictions that were inherited from the caller.
-    ResetAffinity,
+    /// Sets the CPUs that we ourselves run on, which the process starts with: words of a mask.
+    OwnAffinity(Vec<u64>),
+    /// Sets the CPUs that the process runs on; by default all, so that a caller's own restriction is not inherited.
+    Affinity(Vec<u64>),
     /// Sets its oom_score_adj.
     OomScoreAdj(i32),
     /// Writes the maps of the user namespace.
@@ -107,6 +108,8 @@ pub enum Place {
     },
     /// The container's init (exec).
     Init,
+    /// The file by which a cgroup of version 1 is entered: of the hierarchies that the container has, the one with this number.
+    Door(usize),
     /// A handle of the exec fifo.
     Fifo,
     /// A part of the host's tree, cloned.
@@ -137,14 +140,13 @@ impl fmt::Display for ParentStep {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             ParentStep::Record => f.write_str("record"),
-            ParentStep::MakeCgroup => f.write_str("make-cgroup"),
-            ParentStep::Limit(settings) => {
-                f.write_str("limit")?;
-                settings.list.iter().try_for_each(|s| write!(f, "\n    {}={}  # {}", s.file, s.value, s.field))
-            }
-            ParentStep::Devices(list) => {
-                write!(f, "devices {} all", if list.default_allow { "allow" } else { "deny" })?;
-                list.exceptions.iter().try_for_each(|(devices, access)| write!(f, ", but {devices} {access}"))
+            ParentStep::Cgroup { settings, devices } => {
+                f.write_str("cgroup")?;
+                for s in &settings.list {
+                    write!(f, "\n    {}={}  # {}", s.file, s.value, s.field)?;
+                }
+                write!(f, "\n    devices: {} all", if devices.default_allow { "allow" } else { "deny" })?;
+                devices.exceptions.iter().try_for_each(|(devices, access)| write!(f, ", but {devices} {access}"))
             }
             ParentStep::Fifo => f.write_str("fifo"),
             ParentStep::Spawn { namespaces, into_cgroup, pid_namespace, maps_first } => {
@@ -158,8 +160,9 @@ impl fmt::Display for ParentStep {
                 if *maps_first { f.write_str(" waits-for=id-maps") } else { Ok(()) }
             }
             ParentStep::RecordInit => f.write_str("record-init"),
-            ParentStep::EnterCgroup => f.write_str("enter-cgroup"),
-            ParentStep::ResetAffinity => f.write_str("reset-affinity"),
+            ParentStep::OwnAffinity(mask) => write!(f, "own-affinity {mask:x?}"),
+            ParentStep::Affinity(mask) if mask.iter().all(|w| *w == u64::MAX) => f.write_str("affinity all"),
+            ParentStep::Affinity(mask) => write!(f, "affinity {mask:x?}"),
             ParentStep::OomScoreAdj(value) => write!(f, "oom-score-adj {value}"),
             ParentStep::IdMaps { uids, gids } => {
                 f.write_str("id-maps")?;

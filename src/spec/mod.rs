@@ -12,6 +12,7 @@ pub mod list;
 pub mod mount_options;
 pub mod names;
 mod object;
+pub mod oci_state;
 pub mod parse;
 pub mod problem;
 mod process;

@@ -104,6 +104,8 @@ steps! {
     Wait "wait" { barrier: Barrier, first: Slot }
     /// Tells the parent.
     Tell "tell" { barrier: Barrier }
+    /// Enters control groups of version 1, by writing to the files in these places.
+    EnterCgroups "enter-cgroups" { first: Slot, count: u32 }
     /// Makes this process unreadable to others (PR_SET_DUMPABLE), before it enters what others are in: CVE-2016-9962.
     Hide "hide" {}
     /// Joins namespaces: of a process (a pidfd and any kinds) or one by its file.

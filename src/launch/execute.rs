@@ -1,0 +1,438 @@
+//! Executes the runtime's half of a plan.
+
+use std::ffi::CString;
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
+
+use dunnage_steps::flags::Namespaces;
+use dunnage_steps::{Barrier, Step};
+use nix::fcntl::{OFlag, open};
+use nix::sys::stat::Mode;
+use nix::unistd::write;
+
+use super::hooks::{self, Moment};
+use super::sync::{Heard, Sync, Trouble};
+use super::{failure, idmaps, trees};
+use crate::cgroup::{Cgroup, Denied, OwnedCgroup, Paths};
+use crate::error::{Context, Errno, Error, Result};
+use crate::plan::parent::HookKind;
+use crate::plan::{ParentStep, Place, Plan};
+use crate::spec::oci_state::{OciState, Status};
+use crate::spec::{Hook, IdMapping, Rlimit, Scheduler, names};
+use crate::state::{Creating, start_time};
+use crate::sys::clone::{self, Start};
+use crate::sys::pidfd::PidFd;
+use crate::sys::{memfd, sched};
+
+/// The child's half, as the build made it.
+static INIT: &[u8] = include_bytes!(env!("DUNNAGE_INIT"));
+
+/// A process that the runtime started.
+#[derive(Debug)]
+pub struct Process {
+    /// In our pid namespace.
+    pub pid: i32,
+    /// It, and no other.
+    pub pidfd: PidFd,
+    /// Clock ticks since boot; 0 for an exec, of which nobody keeps a record.
+    pub start_time: u64,
+}
+
+/// What a container's hooks and agents are told of it.
+#[derive(Debug, Clone, Copy)]
+pub struct Identity<'a> {
+    /// The container's id.
+    pub id: &'a str,
+    /// Absolute path of the bundle.
+    pub bundle: &'a str,
+    /// Of config.json.
+    pub annotations: &'a std::collections::BTreeMap<String, String>,
+    /// `linux.seccomp.listenerPath` and `listenerMetadata`.
+    pub agent: Option<(&'a str, &'a str)>,
+}
+
+/// What is being executed, and what has come of it so far.
+pub struct Execution<'a> {
+    /// The plan.
+    pub plan: &'a Plan,
+    /// Who it is for.
+    pub identity: Identity<'a>,
+    /// Where the container's cgroup is to be, or is.
+    pub owned: Option<&'a OwnedCgroup>,
+    /// The paths of that.
+    pub cgroup_paths: Paths,
+    /// The cgroup, made or opened.
+    pub cgroup: Option<Cgroup>,
+    /// What to do without permission for cgroups.
+    pub denied: Denied,
+    /// The state directory (create).
+    pub creating: Option<&'a mut Creating>,
+    /// The container's init (exec).
+    pub init: Option<BorrowedFd<'a>>,
+    /// Maps of the container's user namespace, for id-mapped mounts that name none.
+    pub maps: (Vec<IdMapping>, Vec<IdMapping>),
+    /// What becomes descriptors 0-2.
+    pub stdio: [Option<OwnedFd>; 3],
+    /// The caller's descriptors that the program gets: from 3 on, this many.
+    pub extra: i32,
+    /// Called for [`ParentStep::SaveState`].
+    #[allow(clippy::type_complexity)]
+    pub save: Option<Box<dyn FnMut(&Process, &Execution<'_>) -> Result<()> + 'a>>,
+    /// The process, once there is one.
+    pub process: Option<Process>,
+    /// The master of the container's terminal.
+    pub console: Option<OwnedFd>,
+    sync: Option<Sync>,
+    places: Vec<Option<OwnedFd>>,
+}
+
+impl<'a> Execution<'a> {
+    /// Nothing has been done yet.
+    pub fn new(plan: &'a Plan, identity: Identity<'a>) -> Execution<'a> {
+        Execution {
+            plan,
+            identity,
+            owned: None,
+            cgroup_paths: Paths::default(),
+            cgroup: None,
+            denied: Denied::Fail,
+            creating: None,
+            init: None,
+            maps: (Vec::new(), Vec::new()),
+            stdio: [None, None, None],
+            extra: 0,
+            save: None,
+            process: None,
+            console: None,
+            sync: None,
+            places: Vec::new(),
+        }
+    }
+
+    /// All steps, in order. What was made before a failure is the caller's to undo: [`Execution::process`] and
+    /// [`Execution::cgroup`] tell what there is.
+    pub fn run(&mut self) -> Result<()> {
+        let plan = self.plan;
+        plan.parent.iter().try_for_each(|step| self.step(step))
+    }
+
+    fn step(&mut self, step: &ParentStep) -> Result<()> {
+        match step {
+            ParentStep::Record => self.record(),
+            ParentStep::Cgroup { settings, devices } => {
+                let Some(owned) = self.owned else { return Ok(()) };
+                let cgroup = owned.create(settings, self.denied).doing(|| "unable to apply cgroup configuration")?;
+                let forgiving = self.denied == Denied::GoWithout;
+                // Kept first, so that what fails now is removed.
+                self.cgroup.insert(cgroup).apply(settings, Some(devices), forgiving).doing(|| "error setting cgroup config")
+            }
+            ParentStep::Fifo => {
+                let owner = (host_id(&self.maps.0, 0), host_id(&self.maps.1, 0));
+                self.creating.as_ref().map_or(Ok(()), |c| c.dir().make_exec_fifo(owner))
+            }
+            ParentStep::Spawn { namespaces, into_cgroup, pid_namespace, maps_first } => {
+                self.spawn(*namespaces, *into_cgroup, *pid_namespace, *maps_first)
+            }
+            ParentStep::RecordInit => self.record_init(),
+            ParentStep::OwnAffinity(mask) => {
+                sched::sched_setaffinity(0, mask).map_err(|e| Error::sys("sched_setaffinity", e).field("/execCPUAffinity/initial"))
+            }
+            ParentStep::Affinity(mask) => self.affinity(mask),
+            ParentStep::OomScoreAdj(value) => oom_score_adj(self.pid()?, *value),
+            ParentStep::IdMaps { uids, gids } => {
+                idmaps::write_maps(self.pid()?, uids, gids).map_err(|e| e.field("/linux/uidMappings"))
+            }
+            ParentStep::Trees(first) => self.trees(*first),
+            ParentStep::Tell(barrier) => self.tell(*barrier),
+            ParentStep::Wait(barrier) => self.wait(*barrier),
+            ParentStep::Hooks(kind, list) => self.hooks(*kind, list),
+            ParentStep::Rlimits(limits) => limits.iter().enumerate().try_for_each(|(i, limit)| self.rlimit(i, limit)),
+            ParentStep::Scheduler(scheduler) => set_scheduler(self.pid()?, scheduler),
+            ParentStep::SaveState => {
+                let process = self.process.take().ok_or_else(no_process)?;
+                let result = match self.save.take() {
+                    Some(mut save) => save(&process, self),
+                    None => Ok(()),
+                };
+                self.process = Some(process);
+                result
+            }
+        }
+    }
+
+    fn pid(&self) -> Result<i32> {
+        self.process.as_ref().map(|p| p.pid).ok_or_else(no_process)
+    }
+
+    fn record(&mut self) -> Result<()> {
+        let Some(creating) = &mut self.creating else { return Ok(()) };
+        // Only what is nobody's may be recorded as ours: whoever finds the record kills what is in there.
+        if let Some(owned) = self.owned.filter(|o| o.exists()) {
+            let n = owned.pids()?.len();
+            if n > 0 {
+                return Err(Error::new(format!("container's cgroup is not empty: {n} process(es) found")));
+            }
+        }
+        let cgroup_paths = self.cgroup_paths.0.clone();
+        creating.intend(&crate::state::Intent { cgroup_paths, ..Default::default() })
+    }
+
+    fn record_init(&mut self) -> Result<()> {
+        let Some(process) = &mut self.process else { return Ok(()) };
+        process.start_time = start_time(process.pid)?;
+        self.creating.as_ref().map_or(Ok(()), |c| c.record_init(process.pid, process.start_time))
+    }
+
+    fn spawn(&mut self, namespaces: Namespaces, into: bool, pid_ns: Option<u32>, maps_first: bool) -> Result<()> {
+        self.open_places()?;
+        if let Some(place) = pid_ns {
+            self.join_pid_namespace(place)?;
+        }
+        let (ours, childs) = Sync::pair()?;
+        let failed = |what: &str, e| Error::sys(what, e).doing("start dunnage-init");
+        let executable = memfd::sealed(c"dunnage-init", INIT, true).map_err(|e| failed("memfd_create", e))?;
+        let numbers: Vec<RawFd> = self.places.iter().map(|fd| fd.as_ref().map_or(-1, AsRawFd::as_raw_fd)).collect();
+        let encoded = self.plan.encode(&numbers);
+        let plan = memfd::sealed(c"dunnage-plan", &encoded, false).map_err(|e| failed("memfd_create", e))?;
+        let words = [String::from("dunnage-init"), childs.as_raw_fd().to_string(), plan.as_raw_fd().to_string(), encoded.len().to_string()];
+        let args: Vec<CString> = words.into_iter().filter_map(|w| CString::new(w).ok()).collect();
+        let inherit: Vec<RawFd> = numbers.into_iter().filter(|fd| *fd >= 0).chain([plan.as_raw_fd()]).collect();
+        let cgroup = self.cgroup.as_ref().filter(|_| into).and_then(Cgroup::clone_into);
+        let start = Start {
+            namespaces: namespaces.0,
+            cgroup,
+            executable: executable.as_fd(),
+            args: &args,
+            sync: childs.as_fd(),
+            inherit: &inherit,
+            stdio: [0, 1, 2].map(|i| self.stdio.get(i).and_then(Option::as_ref).map(AsRawFd::as_raw_fd)),
+            waits_for_maps: maps_first,
+        };
+        let (pid, pidfd) = clone::start(&start).map_err(|e| clone_failed(e, namespaces, cgroup.is_some()))?;
+        self.process = Some(Process { pid, pidfd, start_time: 0 });
+        self.sync = Some(ours);
+        // The child has its own: pipes end, and namespaces go, when it does.
+        self.stdio = [None, None, None];
+        let sent = self.plan.sent();
+        self.places.iter_mut().take(sent).for_each(|p| *p = None);
+        Ok(())
+    }
+
+    /// Opens what the child inherits. What is sent later is opened later.
+    fn open_places(&mut self) -> Result<()> {
+        let mut doors: Vec<Option<OwnedFd>> = match &mut self.cgroup {
+            Some(cgroup) => cgroup.doors_v1(self.denied).doing(|| "error adding the process to its cgroups")?.into_iter().map(Some).collect(),
+            None => Vec::new(),
+        };
+        for place in &self.plan.places {
+            let fd = match place {
+                Place::Namespace { path, field, .. } => {
+                    let flags = OFlag::O_RDONLY | OFlag::O_CLOEXEC;
+                    let fd = open(path.as_str(), flags, Mode::empty());
+                    Some(fd.map_err(|e| Error::sys(format!("open {path}"), e).field(field.as_str()))?)
+                }
+                Place::Init => match self.init {
+                    Some(fd) => Some(fd.try_clone_to_owned().map_err(|e| Error::io("dup", &e))?),
+                    None => None,
+                },
+                Place::Door(i) => doors.get_mut(*i).and_then(Option::take),
+                Place::Fifo => self.creating.as_ref().map(|c| c.dir().exec_fifo_path()).transpose()?,
+                Place::Tree { .. } => None,
+            };
+            self.places.push(fd);
+        }
+        Ok(())
+    }
+
+    /// For our children: we ourselves stay where we are (pid_namespaces(7)).
+    fn join_pid_namespace(&self, place: u32) -> Result<()> {
+        let fd = usize::try_from(place).ok().and_then(|i| self.places.get(i)).and_then(Option::as_ref);
+        let fd = fd.ok_or_else(|| Error::new("the pid namespace has no descriptor"))?;
+        nix::sched::setns(fd, nix::sched::CloneFlags::CLONE_NEWPID)
+            .map_err(|e| Error::sys("setns of the pid namespace", e).field("/linux/namespaces"))
+    }
+
+    fn trees(&mut self, first: u32) -> Result<()> {
+        let first = usize::try_from(first).unwrap_or(usize::MAX);
+        for (i, place) in self.plan.places.iter().enumerate().skip(first) {
+            if let (Place::Tree { source, recursive, idmap, field }, Some(to)) = (place, self.places.get_mut(i)) {
+                let tree = trees::clone(source, *recursive, idmap.as_ref(), &self.maps);
+                *to = Some(tree.map_err(|e| e.field(field.as_str()))?);
+            }
+        }
+        Ok(())
+    }
+
+    fn tell(&mut self, barrier: Barrier) -> Result<()> {
+        let sync = self.sync.as_ref().ok_or_else(no_process)?;
+        if barrier != Barrier::Entered {
+            return sync.tell(barrier, &[]);
+        }
+        let sent = self.plan.sent();
+        let fds: Vec<RawFd> = self.places.iter().skip(sent).flatten().map(AsRawFd::as_raw_fd).collect();
+        sync.tell(barrier, &fds)?;
+        self.places.clear();
+        Ok(())
+    }
+
+    fn wait(&mut self, barrier: Barrier) -> Result<()> {
+        let sync = self.sync.as_ref().ok_or_else(no_process)?;
+        let heard = match sync.wait(barrier) {
+            Ok(heard) => heard,
+            Err(trouble) => return Err(self.trouble(trouble, barrier)),
+        };
+        match barrier {
+            Barrier::Console => self.console = heard.fd,
+            Barrier::Forked => self.forked(heard)?,
+            Barrier::Listener => self.listener(&heard)?,
+            _ => (),
+        }
+        Ok(())
+    }
+
+    fn trouble(&self, trouble: Trouble, barrier: Barrier) -> Error {
+        let oom = || self.cgroup_was_out_of_memory();
+        let error = match trouble {
+            Trouble::Ours(e) => return e,
+            Trouble::Reported(heard) => failure::explain(self.plan, &heard),
+            Trouble::Ended if oom() => {
+                return Error::new("container init was OOM-killed (memory limit too low?)").field("/linux/resources/memory");
+            }
+            Trouble::Ended => Error::new(format!("dunnage-init ended before it was {}", barrier.name()))
+                .hint("something killed it: a limit of its cgroup, its seccomp filter, or a person"),
+        };
+        error.doing("error during container init")
+    }
+
+    fn cgroup_was_out_of_memory(&self) -> bool {
+        self.owned.is_some_and(|o| matches!(o.oom_kills(), Ok(Some(n)) if n > 0))
+    }
+
+    /// A sister of the process has taken over; that one has ended, or is about to.
+    fn forked(&mut self, heard: Heard) -> Result<()> {
+        let pidfd = heard.fd.ok_or_else(|| Error::new("dunnage-init forked without telling which process"))?;
+        let pid = pid_of(pidfd.as_fd())?;
+        let first = self.process.replace(Process { pid, pidfd: PidFd::from(pidfd), start_time: 0 });
+        if let Some(first) = first {
+            first.pidfd.reap().map_err(|e| Error::sys("waitid", e))?;
+        }
+        Ok(())
+    }
+
+    fn listener(&mut self, heard: &Heard) -> Result<()> {
+        let process = self.process.as_ref().ok_or_else(no_process)?;
+        let number = RawFd::try_from(heard.message.value).unwrap_or(-1);
+        let fd = crate::sys::descriptors::pidfd_getfd(process.pidfd.as_fd(), number)
+            .map_err(|e| Error::sys("pidfd_getfd of the seccomp listener", e))?;
+        let (path, metadata) = self.identity.agent.ok_or_else(|| Error::new("seccomp listenerPath is not set"))?;
+        let status = if self.init.is_some() { Status::Running } else { Status::Creating };
+        let state = crate::spec::oci_state::ContainerProcessState::new(process.pid, metadata, self.state(status, process.pid));
+        let json = crate::spec::oci_state::to_json(&state)?;
+        super::sockets::FdSocket::seccomp_agent(std::path::Path::new(path))?.send_seccomp(&json, fd.as_fd())
+    }
+
+    fn state(&self, status: Status, pid: i32) -> OciState<'a> {
+        let Identity { id, bundle, annotations, .. } = self.identity;
+        OciState { oci_version: crate::spec::default::OCI_VERSION, id, status, pid, bundle, annotations }
+    }
+
+    fn hooks(&mut self, kind: HookKind, list: &[Hook]) -> Result<()> {
+        let moment = match kind {
+            HookKind::Prestart => Moment::Prestart,
+            HookKind::CreateRuntime => Moment::CreateRuntime,
+        };
+        let cwd = CString::new(self.identity.bundle).map_err(|_| Error::new("the bundle's path contains a nul byte"))?;
+        hooks::run(moment, list, &self.state(Status::Creating, self.pid()?), Some(&cwd))
+    }
+
+    fn affinity(&self, mask: &[u64]) -> Result<()> {
+        match sched::sched_setaffinity(self.pid()?, mask) {
+            // None of the CPUs asked for is in the cpuset, or the kernel does not let us: the process keeps what it has.
+            Err(Errno::EINVAL | Errno::EPERM) if mask.iter().all(|w| *w == u64::MAX) => Ok(()),
+            r => r.map_err(|e| Error::sys("sched_setaffinity", e)),
+        }
+    }
+
+    fn rlimit(&self, i: usize, limit: &Rlimit) -> Result<()> {
+        let field = format!("/process/rlimits/{i}");
+        let number = names::number(names::RLIMITS, &limit.kind)
+            .ok_or_else(|| Error::new(format!("wrong rlimit value: {}", limit.kind)).field(field.as_str()))?;
+        let error = match sched::prlimit(self.pid()?, number, limit.soft, limit.hard) {
+            Ok(()) => return Ok(()),
+            Err(e) => Error::sys(format!("prlimit {} to {}:{}", limit.kind, limit.soft, limit.hard), e).field(field),
+        };
+        Err(match error.errno() {
+            Some(Errno::EPERM) => error.hint("to raise a hard limit takes CAP_SYS_RESOURCE, which the runtime does not have here"),
+            _ => error,
+        }
+        .doing("error setting rlimits for ready process"))
+    }
+}
+
+fn no_process() -> Error {
+    Error::new("the plan speaks to a process that is not there")
+}
+
+/// The host's id of an id in the container.
+pub fn host_id(maps: &[IdMapping], id: u32) -> u32 {
+    let of = |m: &IdMapping| {
+        let offset = id.checked_sub(m.container_id).filter(|o| *o < m.size)?;
+        m.host_id.checked_add(offset)
+    };
+    maps.iter().find_map(of).unwrap_or(id)
+}
+
+/// The pid behind a pidfd, in our pid namespace.
+fn pid_of(pidfd: BorrowedFd<'_>) -> Result<i32> {
+    let path = format!("/proc/self/fdinfo/{}", pidfd.as_raw_fd());
+    let text = std::fs::read_to_string(&path).map_err(|e| Error::io(format!("open {path}"), &e))?;
+    let pid = text.lines().find_map(|l| l.strip_prefix("Pid:")).and_then(|p| p.trim().parse().ok());
+    pid.filter(|pid| *pid > 0).ok_or_else(|| Error::new("the process of the container has ended already"))
+}
+
+fn clone_failed(e: Errno, namespaces: Namespaces, into_cgroup: bool) -> Error {
+    let error = Error::sys(format!("clone3 (namespaces {namespaces})"), e);
+    match e {
+        Errno::ENOSYS => error.hint("Linux 5.7 is needed, or a seccomp filter around us that lets clone3 pass"),
+        Errno::ENOSPC => error.hint("too many namespaces: see the sysctls user.max_*_namespaces"),
+        Errno::EPERM => error.hint("creating namespaces takes CAP_SYS_ADMIN, or a user namespace in the configuration"),
+        Errno::EAGAIN if into_cgroup => error.hint("the pids limit of the cgroup, or of one above it, is reached"),
+        Errno::EBUSY if into_cgroup => error.hint("the cgroup has children with controllers: it takes no processes itself"),
+        _ => error,
+    }
+}
+
+fn oom_score_adj(pid: i32, value: i32) -> Result<()> {
+    let path = format!("/proc/{pid}/oom_score_adj");
+    let written = open(path.as_str(), OFlag::O_WRONLY | OFlag::O_CLOEXEC, Mode::empty())
+        .and_then(|fd| write(&fd, value.to_string().as_bytes()));
+    written.map(drop).map_err(|e| {
+        let error = Error::sys(format!("failed to update /proc/self/oom_score_adj: write {value}"), e).field("/process/oomScoreAdj");
+        if e == Errno::EACCES { error.hint("to lower it takes CAP_SYS_RESOURCE, which the runtime does not have here") } else { error }
+    })
+}
+
+fn set_scheduler(pid: i32, s: &Scheduler) -> Result<()> {
+    let field = "/process/scheduler";
+    let policy = names::number(names::SCHED_POLICIES, &s.policy)
+        .ok_or_else(|| Error::new(format!("invalid scheduler policy: {}", s.policy)).field(field))?;
+    let flags = s.flags.iter().filter_map(|f| names::number(names::SCHED_FLAGS, f)).fold(0, |a, b| a | b);
+    let attr = sched::SchedAttr {
+        policy,
+        flags,
+        nice: s.nice,
+        priority: u32::try_from(s.priority).unwrap_or(0),
+        runtime: s.runtime,
+        deadline: s.deadline,
+        period: s.period,
+        ..Default::default()
+    };
+    sched::sched_setattr(pid, &attr).map_err(|e| {
+        let error = Error::sys("sched_setattr", e).doing("error setting scheduler").field(field);
+        if e == Errno::EPERM { error.hint("process scheduler can't be used together with AllowedCPUs") } else { error }
+    })
+}
+
+/// True if the plan's child waits for `start`.
+pub fn waits_for_start(plan: &Plan) -> bool {
+    plan.child.iter().any(|s| matches!(s.step, Step::Fifo { .. }))
+}
