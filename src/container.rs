@@ -11,9 +11,9 @@ use nix::unistd::{UnlinkatFlags, unlinkat};
 use crate::cgroup::{self, Host, OwnedCgroup, Paths};
 use crate::error::{Context, Errno, Error, Result};
 use crate::launch::hooks::{self, Moment};
-use crate::spec::oci_state::{self, OciState};
 use crate::log;
 use crate::spec;
+use crate::spec::oci_state::{self, OciState};
 use crate::state::{
     self, Aborted, Brief, Claim, Config, ContainerDir, Hook, Intent, OCI_VERSION, State, Status, does_not_exist,
     not_running,
@@ -259,20 +259,32 @@ fn undo(aborted: Aborted) -> Result<()> {
 }
 
 fn poststop(state: &State<Brief>) -> Result<()> {
-    let hooks: Vec<spec::Hook> = state.config.Hooks.poststop.iter().map(to_spec).collect();
+    run_hooks(state, Moment::Poststop, &state.config.Hooks.poststop, 0)
+}
+
+/// Runs the poststart hooks, after the program of init `pid` was let go.
+///
+/// # Errors
+/// The first hook that failed.
+pub fn poststart(state: &State<Brief>, pid: i32) -> Result<()> {
+    run_hooks(state, Moment::Poststart, &state.config.Hooks.poststart, pid)
+}
+
+fn run_hooks(state: &State<Brief>, moment: Moment, hooks: &[Hook], pid: i32) -> Result<()> {
     if hooks.is_empty() {
         return Ok(());
     }
+    let hooks: Vec<spec::Hook> = hooks.iter().map(to_spec).collect();
     let annotations = state::annotations(&state.config.labels);
     let told = OciState {
         oci_version: OCI_VERSION,
         id: &state.id,
-        status: oci_state::Status::Stopped,
-        pid: 0,
+        status: if pid == 0 { oci_state::Status::Stopped } else { oci_state::Status::Running },
+        pid,
         bundle: state::bundle(&state.config.labels).unwrap_or_default(),
         annotations: &annotations,
     };
-    hooks::run(Moment::Poststop, &hooks, &told, None)
+    hooks::run(moment, &hooks, &told, None)
 }
 
 /// A hook of a state file as one of config.json: the timeout is in nanoseconds there, in seconds here.

@@ -68,6 +68,7 @@ pub struct Bind {
     pub set: Attr,
     pub clear: Attr,
     pub in_proc: bool,
+    pub procfs: bool,
 }
 
 /// Binds a part of the host's tree.
@@ -81,7 +82,10 @@ pub fn bind(init: &mut Init<'static>, b: &Bind) -> Done {
         let is_directory = sys::statx(tree.raw(), c"").at(Call::Stat)?.is(sys::S_IFDIR);
         Ok(if is_directory { Make::Directory } else { Make::File })
     })?;
-    check(init, b.dest, &target, b.in_proc, false)?;
+    check(init, b.dest, &target, b.in_proc, b.procfs)?;
+    if b.procfs && sys::fstatfs(tree.raw()).at(Call::Statfs)? != sys::PROC_SUPER_MAGIC {
+        return Err(Failure::found(Call::NotProcType));
+    }
     attach(init, tree, &target.fd, b.dest)?;
     if b.remount { remount(init, b.set, b.clear) } else { Ok(()) }
 }

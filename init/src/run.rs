@@ -183,8 +183,8 @@ fn one_step(init: &mut Init<'static>, step: Step<Borrowed<'static>>) -> Done {
             init,
             &mounts::Filesystem { fstype, source, dest, flags, data, keep_mode, copy_up, in_proc, fallback },
         ),
-        Step::Bind { source, from, dest, recursive, remount, set, clear, in_proc } => {
-            mounts::bind(init, &mounts::Bind { source, from, dest, recursive, remount, set, clear, in_proc })
+        Step::Bind { source, from, dest, recursive, remount, set, clear, in_proc, procfs } => {
+            mounts::bind(init, &mounts::Bind { source, from, dest, recursive, remount, set, clear, in_proc, procfs })
         }
         Step::Attributes { set, clear } => mounts::attributes(init, set, clear),
         Step::Propagate { flags } => mounts::propagate(init, flags),

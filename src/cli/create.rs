@@ -5,8 +5,9 @@ use std::path::PathBuf;
 use super::definition::Definition;
 use super::definition::shared::{BUNDLE, CONSOLE_SOCKET, PID_FILE, PIDFD_SOCKET, PRESERVE_FDS};
 use super::definition::{Flag, Takes};
-use super::{Command, Global, Matches, id};
-use crate::error::{Error, Result};
+use super::{Command, Global, Matches, id, root};
+use crate::error::{Context, Result};
+use crate::launch;
 
 /// The command.
 pub static COMMAND: Definition = Definition {
@@ -67,6 +68,25 @@ impl CreateArgs {
     }
 }
 
-pub(super) fn run(_global: &Global, _args: &CreateArgs) -> Result<u8> {
-    Err(super::unavailable()).map_err(|e: Error| e.doing("runc create failed"))
+pub(super) fn run(global: &Global, args: &CreateArgs) -> Result<u8> {
+    launch::create::create(&arguments(global, args)?).map(|()| 0).doing(|| "runc create failed")
+}
+
+/// What `create`, `run` and `plan` have in common.
+pub(super) fn arguments(global: &Global, args: &CreateArgs) -> Result<launch::create::Arguments> {
+    let rootless = root::rootless(global)?;
+    Ok(launch::create::Arguments {
+        root: root::find(global)?.path,
+        id: args.id.clone(),
+        bundle: args.bundle.clone(),
+        console_socket: args.console_socket.clone(),
+        pidfd_socket: args.pidfd_socket.clone(),
+        pid_file: args.pid_file.clone(),
+        no_pivot: args.no_pivot,
+        no_new_keyring: args.no_new_keyring,
+        preserve_fds: u32::try_from(args.preserve_fds).unwrap_or(0),
+        systemd_cgroup: global.systemd_cgroup,
+        rootless_euid: rootless.euid,
+        rootless_cgroups: rootless.cgroups,
+    })
 }

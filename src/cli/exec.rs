@@ -6,9 +6,9 @@ use std::path::PathBuf;
 use super::definition::shared::{CONSOLE_SOCKET, DETACH, PID_FILE, PIDFD_SOCKET, PRESERVE_FDS};
 use super::definition::{Definition, Flag, Takes};
 use super::process::{process, sub_cgroups};
-use super::{Command, Global, Matches, id, open};
-use crate::error::{Context, Error, Result};
-use crate::state::{self, Status};
+use super::{Command, Global, Matches, id, root};
+use crate::error::{Context, Result};
+use crate::launch::{self, exec::Target};
 
 /// The command.
 pub static COMMAND: Definition = Definition {
@@ -141,15 +141,18 @@ pub(super) fn run(global: &Global, args: &ExecArgs) -> Result<u8> {
 }
 
 fn exec(global: &Global, args: &ExecArgs) -> Result<u8> {
-    let container = open(global, &args.id)?;
-    match container.status()? {
-        Status::Stopped => return Err(Error::new("cannot exec in a stopped container")),
-        Status::Paused if !args.ignore_paused => {
-            return Err(Error::new("cannot exec in a paused container (use --ignore-paused to override)"));
-        }
-        _ => {}
-    }
-    let _process = process(args, state::bundle(&container.state.config.labels))?;
-    let _sub_cgroups = sub_cgroups(&args.cgroup)?;
-    Err(super::unavailable())
+    let arguments = launch::exec::Arguments {
+        root: root::find(global)?.path,
+        id: args.id.clone(),
+        console_socket: args.console_socket.clone(),
+        pidfd_socket: args.pidfd_socket.clone(),
+        pid_file: args.pid_file.clone(),
+        detach: args.detach,
+        preserve_fds: u32::try_from(args.preserve_fds).unwrap_or(0),
+        ignore_paused: args.ignore_paused,
+        sub_cgroups: sub_cgroups(&args.cgroup)?,
+    };
+    let target = Target::open(&arguments)?;
+    let process = process(args, target.bundle())?;
+    launch::exec::exec(&arguments, &target, process)
 }

@@ -2,10 +2,12 @@
 
 use std::path::PathBuf;
 
+use super::create::CreateArgs;
 use super::definition::shared::BUNDLE;
 use super::definition::{Definition, Flag, Takes};
-use super::{Command, Global, Matches};
-use crate::error::Result;
+use super::{Command, Global, Matches, print};
+use crate::error::{Error, Result};
+use crate::launch;
 
 /// The command.
 pub static COMMAND: Definition = Definition {
@@ -45,6 +47,15 @@ impl PlanArgs {
     }
 }
 
-pub(super) fn run(_global: &Global, _args: &PlanArgs) -> Result<u8> {
-    Err(super::unavailable())
+pub(super) fn run(global: &Global, args: &PlanArgs) -> Result<u8> {
+    if let Some(format) = args.format.as_deref().filter(|f| *f != "text") {
+        return Err(Error::new(format!("invalid format option {format:?}")));
+    }
+    let create = CreateArgs {
+        id: args.id.clone().unwrap_or_else(|| "ID".into()),
+        bundle: args.bundle.clone(),
+        ..CreateArgs::default()
+    };
+    print(&launch::create::plan(&super::create::arguments(global, &create)?)?)?;
+    Ok(0)
 }

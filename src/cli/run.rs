@@ -4,7 +4,8 @@ use super::create::{CreateArgs, NO_NEW_KEYRING, NO_PIVOT};
 use super::definition::shared::{BUNDLE, CONSOLE_SOCKET, DETACH, PID_FILE, PIDFD_SOCKET, PRESERVE_FDS};
 use super::definition::{Definition, Flag, Takes};
 use super::{Command, Global, Matches};
-use crate::error::{Error, Result};
+use crate::error::{Context, Result};
+use crate::launch::{self, create::Run};
 
 /// The command.
 pub static COMMAND: Definition = Definition {
@@ -61,6 +62,8 @@ impl RunArgs {
     }
 }
 
-pub(super) fn run(_global: &Global, _args: &RunArgs) -> Result<u8> {
-    Err(super::unavailable()).map_err(|e: Error| e.doing("runc run failed"))
+pub(super) fn run(global: &Global, args: &RunArgs) -> Result<u8> {
+    let RunArgs { detach, keep, no_subreaper, .. } = *args;
+    let create = super::create::arguments(global, &args.create)?;
+    launch::create::run(&create, Run { detach, keep, no_subreaper }).doing(|| "runc run failed")
 }

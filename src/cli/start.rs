@@ -1,8 +1,9 @@
 //! `start`: the one call to `launch::start`.
 
 use super::definition::Definition;
-use super::{Command, Global, Matches, id, open};
+use super::{Command, Global, Matches, id, root};
 use crate::error::Result;
+use crate::launch;
 
 /// The command.
 pub static COMMAND: Definition = Definition {
@@ -32,6 +33,5 @@ impl StartArgs {
 }
 
 pub(super) fn run(global: &Global, args: &StartArgs) -> Result<u8> {
-    let _container = open(global, &args.id)?;
-    Err(super::unavailable())
+    launch::start::start(&root::find(global)?.path, &args.id).map(|()| 0)
 }

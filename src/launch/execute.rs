@@ -18,7 +18,7 @@ use crate::plan::parent::HookKind;
 use crate::plan::{ParentStep, Place, Plan};
 use crate::spec::oci_state::{OciState, Status};
 use crate::spec::{Hook, IdMapping, Rlimit, Scheduler, names};
-use crate::state::{Creating, start_time};
+use crate::state::{Config, Creating, State, start_time};
 use crate::sys::clone::{self, Start};
 use crate::sys::pidfd::PidFd;
 use crate::sys::{memfd, sched};
@@ -74,9 +74,8 @@ pub struct Execution<'a> {
     pub stdio: [Option<OwnedFd>; 3],
     /// The caller's descriptors that the program gets: from 3 on, this many.
     pub extra: i32,
-    /// Called for [`ParentStep::SaveState`].
-    #[allow(clippy::type_complexity)]
-    pub save: Option<Box<dyn FnMut(&Process, &Execution<'_>) -> Result<()> + 'a>>,
+    /// The container's configuration for state.json (create).
+    pub config: Option<Config>,
     /// The process, once there is one.
     pub process: Option<Process>,
     /// The master of the container's terminal.
@@ -100,7 +99,7 @@ impl<'a> Execution<'a> {
             maps: (Vec::new(), Vec::new()),
             stdio: [None, None, None],
             extra: 0,
-            save: None,
+            config: None,
             process: None,
             console: None,
             sync: None,
@@ -123,7 +122,10 @@ impl<'a> Execution<'a> {
                 let cgroup = owned.create(settings, self.denied).doing(|| "unable to apply cgroup configuration")?;
                 let forgiving = self.denied == Denied::GoWithout;
                 // Kept first, so that what fails now is removed.
-                self.cgroup.insert(cgroup).apply(settings, Some(devices), forgiving).doing(|| "error setting cgroup config")
+                self.cgroup
+                    .insert(cgroup)
+                    .apply(settings, Some(devices), forgiving)
+                    .doing(|| "error setting cgroup config")
             }
             ParentStep::Fifo => {
                 let owner = (host_id(&self.maps.0, 0), host_id(&self.maps.1, 0));
@@ -133,9 +135,8 @@ impl<'a> Execution<'a> {
                 self.spawn(*namespaces, *into_cgroup, *pid_namespace, *maps_first)
             }
             ParentStep::RecordInit => self.record_init(),
-            ParentStep::OwnAffinity(mask) => {
-                sched::sched_setaffinity(0, mask).map_err(|e| Error::sys("sched_setaffinity", e).field("/execCPUAffinity/initial"))
-            }
+            ParentStep::OwnAffinity(mask) => sched::sched_setaffinity(0, mask)
+                .map_err(|e| Error::sys("sched_setaffinity", e).field("/execCPUAffinity/initial")),
             ParentStep::Affinity(mask) => self.affinity(mask),
             ParentStep::OomScoreAdj(value) => oom_score_adj(self.pid()?, *value),
             ParentStep::IdMaps { uids, gids } => {
@@ -147,16 +148,16 @@ impl<'a> Execution<'a> {
             ParentStep::Hooks(kind, list) => self.hooks(*kind, list),
             ParentStep::Rlimits(limits) => limits.iter().enumerate().try_for_each(|(i, limit)| self.rlimit(i, limit)),
             ParentStep::Scheduler(scheduler) => set_scheduler(self.pid()?, scheduler),
-            ParentStep::SaveState => {
-                let process = self.process.take().ok_or_else(no_process)?;
-                let result = match self.save.take() {
-                    Some(mut save) => save(&process, self),
-                    None => Ok(()),
-                };
-                self.process = Some(process);
-                result
-            }
+            ParentStep::SaveState => self.save_state(),
         }
+    }
+
+    fn save_state(&mut self) -> Result<()> {
+        let process = self.process.as_ref().ok_or_else(no_process)?;
+        let (Some(creating), Some(config)) = (&mut self.creating, self.config.take()) else { return Ok(()) };
+        // Without those that we had to go without.
+        let paths = self.cgroup.as_ref().map(|c| c.paths().0).unwrap_or_default();
+        creating.commit(&State::new(self.identity.id, process.pid, process.start_time, config, paths))
     }
 
     fn pid(&self) -> Result<i32> {
@@ -193,7 +194,12 @@ impl<'a> Execution<'a> {
         let numbers: Vec<RawFd> = self.places.iter().map(|fd| fd.as_ref().map_or(-1, AsRawFd::as_raw_fd)).collect();
         let encoded = self.plan.encode(&numbers);
         let plan = memfd::sealed(c"dunnage-plan", &encoded, false).map_err(|e| failed("memfd_create", e))?;
-        let words = [String::from("dunnage-init"), childs.as_raw_fd().to_string(), plan.as_raw_fd().to_string(), encoded.len().to_string()];
+        let words = [
+            String::from("dunnage-init"),
+            childs.as_raw_fd().to_string(),
+            plan.as_raw_fd().to_string(),
+            encoded.len().to_string(),
+        ];
         let args: Vec<CString> = words.into_iter().filter_map(|w| CString::new(w).ok()).collect();
         let inherit: Vec<RawFd> = numbers.into_iter().filter(|fd| *fd >= 0).chain([plan.as_raw_fd()]).collect();
         let cgroup = self.cgroup.as_ref().filter(|_| into).and_then(Cgroup::clone_into);
@@ -220,7 +226,12 @@ impl<'a> Execution<'a> {
     /// Opens what the child inherits. What is sent later is opened later.
     fn open_places(&mut self) -> Result<()> {
         let mut doors: Vec<Option<OwnedFd>> = match &mut self.cgroup {
-            Some(cgroup) => cgroup.doors_v1(self.denied).doing(|| "error adding the process to its cgroups")?.into_iter().map(Some).collect(),
+            Some(cgroup) => cgroup
+                .doors_v1(self.denied)
+                .doing(|| "error adding the process to its cgroups")?
+                .into_iter()
+                .map(Some)
+                .collect(),
             None => Vec::new(),
         };
         for place in &self.plan.places {
@@ -295,7 +306,8 @@ impl<'a> Execution<'a> {
             Trouble::Ours(e) => return e,
             Trouble::Reported(heard) => failure::explain(self.plan, &heard),
             Trouble::Ended if oom() => {
-                return Error::new("container init was OOM-killed (memory limit too low?)").field("/linux/resources/memory");
+                return Error::new("container init was OOM-killed (memory limit too low?)")
+                    .field("/linux/resources/memory");
             }
             Trouble::Ended => Error::new(format!("dunnage-init ended before it was {}", barrier.name()))
                 .hint("something killed it: a limit of its cgroup, its seccomp filter, or a person"),
@@ -325,7 +337,8 @@ impl<'a> Execution<'a> {
             .map_err(|e| Error::sys("pidfd_getfd of the seccomp listener", e))?;
         let (path, metadata) = self.identity.agent.ok_or_else(|| Error::new("seccomp listenerPath is not set"))?;
         let status = if self.init.is_some() { Status::Running } else { Status::Creating };
-        let state = crate::spec::oci_state::ContainerProcessState::new(process.pid, metadata, self.state(status, process.pid));
+        let state =
+            crate::spec::oci_state::ContainerProcessState::new(process.pid, metadata, self.state(status, process.pid));
         let json = crate::spec::oci_state::to_json(&state)?;
         super::sockets::FdSocket::seccomp_agent(std::path::Path::new(path))?.send_seccomp(&json, fd.as_fd())
     }
@@ -340,7 +353,8 @@ impl<'a> Execution<'a> {
             HookKind::Prestart => Moment::Prestart,
             HookKind::CreateRuntime => Moment::CreateRuntime,
         };
-        let cwd = CString::new(self.identity.bundle).map_err(|_| Error::new("the bundle's path contains a nul byte"))?;
+        let cwd =
+            CString::new(self.identity.bundle).map_err(|_| Error::new("the bundle's path contains a nul byte"))?;
         hooks::run(moment, list, &self.state(Status::Creating, self.pid()?), Some(&cwd))
     }
 
@@ -361,7 +375,9 @@ impl<'a> Execution<'a> {
             Err(e) => Error::sys(format!("prlimit {} to {}:{}", limit.kind, limit.soft, limit.hard), e).field(field),
         };
         Err(match error.errno() {
-            Some(Errno::EPERM) => error.hint("to raise a hard limit takes CAP_SYS_RESOURCE, which the runtime does not have here"),
+            Some(Errno::EPERM) => {
+                error.hint("to raise a hard limit takes CAP_SYS_RESOURCE, which the runtime does not have here")
+            }
             _ => error,
         }
         .doing("error setting rlimits for ready process"))
@@ -396,7 +412,9 @@ fn clone_failed(e: Errno, namespaces: Namespaces, into_cgroup: bool) -> Error {
         Errno::ENOSPC => error.hint("too many namespaces: see the sysctls user.max_*_namespaces"),
         Errno::EPERM => error.hint("creating namespaces takes CAP_SYS_ADMIN, or a user namespace in the configuration"),
         Errno::EAGAIN if into_cgroup => error.hint("the pids limit of the cgroup, or of one above it, is reached"),
-        Errno::EBUSY if into_cgroup => error.hint("the cgroup has children with controllers: it takes no processes itself"),
+        Errno::EBUSY if into_cgroup => {
+            error.hint("the cgroup has children with controllers: it takes no processes itself")
+        }
         _ => error,
     }
 }
@@ -406,8 +424,13 @@ fn oom_score_adj(pid: i32, value: i32) -> Result<()> {
     let written = open(path.as_str(), OFlag::O_WRONLY | OFlag::O_CLOEXEC, Mode::empty())
         .and_then(|fd| write(&fd, value.to_string().as_bytes()));
     written.map(drop).map_err(|e| {
-        let error = Error::sys(format!("failed to update /proc/self/oom_score_adj: write {value}"), e).field("/process/oomScoreAdj");
-        if e == Errno::EACCES { error.hint("to lower it takes CAP_SYS_RESOURCE, which the runtime does not have here") } else { error }
+        let error = Error::sys(format!("failed to update /proc/self/oom_score_adj: write {value}"), e)
+            .field("/process/oomScoreAdj");
+        if e == Errno::EACCES {
+            error.hint("to lower it takes CAP_SYS_RESOURCE, which the runtime does not have here")
+        } else {
+            error
+        }
     })
 }
 

@@ -40,7 +40,11 @@ struct Found<'a> {
 impl Found<'_> {
     /// `call: errno`, or what was found wrong.
     fn plain(&self, call: impl std::fmt::Display) -> Error {
-        if self.errno as i32 == 0 { Error::new(format!("{call}: {}", self.call.name())) } else { Error::sys(call, self.errno) }
+        if self.errno as i32 == 0 {
+            Error::new(format!("{call}: {}", self.call.name()))
+        } else {
+            Error::sys(call, self.errno)
+        }
     }
 }
 
@@ -78,14 +82,22 @@ fn words(step: &Step<Owned>, f: &Found<'_>) -> Error {
             .plain(format!("write /proc/self/attr/apparmor/exec for {:?}", show(profile)))
             .doing("apparmor failed to apply profile")
             .doing("unable to apply apparmor profile"),
-        Step::SELinux { label } => f.plain(format!("write /proc/self/attr/exec for {:?}", show(label))).doing("unable to apply selinux label"),
+        Step::SELinux { label } => {
+            f.plain(format!("write /proc/self/attr/exec for {:?}", show(label))).doing("unable to apply selinux label")
+        }
         Step::Hook { name, index, .. } => hook(&show(name), *index, f),
         Step::Ids { uid, gid, .. } => match (f.call, f.errno) {
-            (Call::Setresgid, Errno::EINVAL) => Error::new(format!("cannot setgid to unmapped gid {gid} in user namespace")),
-            (Call::Setresuid, Errno::EINVAL) => Error::new(format!("cannot setuid to unmapped uid {uid} in user namespace")),
+            (Call::Setresgid, Errno::EINVAL) => {
+                Error::new(format!("cannot setgid to unmapped gid {gid} in user namespace"))
+            }
+            (Call::Setresuid, Errno::EINVAL) => {
+                Error::new(format!("cannot setuid to unmapped uid {uid} in user namespace"))
+            }
             _ => f.plain(f.call.name()).doing("set the user of the process"),
         },
-        Step::Console { .. } => f.plain(format!("{} of /dev/pts/ptmx", f.call.name())).doing("make the container's terminal"),
+        Step::Console { .. } => {
+            f.plain(format!("{} of /dev/pts/ptmx", f.call.name())).doing("make the container's terminal")
+        }
         Step::Capabilities { .. } => f.plain(f.call.name()).doing("unable to apply caps"),
         Step::Seccomp { .. } => f.plain(f.call.name()).doing("error loading seccomp filter into kernel"),
         Step::StdioNull { .. } if f.call == Call::NotANull => Error::new("container's /dev/null is invalid"),
@@ -113,10 +125,14 @@ fn find(program: &str, f: &Found<'_>) -> Error {
 fn mount(source: &str, dest: &str, flags: MountFlags, details: &str, f: &Found<'_>) -> Error {
     let what = match f.call {
         Call::NotADirectory if matches!(dest, "/proc" | "/sys") => {
-            return Error::new(format!("filesystem {:?} must be mounted on ordinary directory", dest.trim_start_matches('/')));
+            return Error::new(format!(
+                "filesystem {:?} must be mounted on ordinary directory",
+                dest.trim_start_matches('/')
+            ));
         }
         Call::OnRoot => return Error::new(format!("mountpoint {dest:?} is on the top of rootfs")),
         Call::InsideProc => return Error::new(format!("{dest:?} cannot be mounted because it is inside /proc")),
+        Call::NotProcType => return Error::new(format!("{dest:?} cannot be mounted because it is not of type proc")),
         Call::LockedFlags => format!("cannot clear locked flags (of {flags})"),
         call => format!("{} src={source}, dst={dest}, {details}", call.name()),
     };
@@ -141,12 +157,22 @@ fn hint(step: &Step<Owned>, f: &Found<'_>) -> Option<String> {
         (_, Call::Mount | Call::MoveMount | Call::OpenTree, Errno::ENOSPC) => {
             "the mount namespace is full: see the sysctl fs.mount-max"
         }
-        (_, Call::Keyctl, Errno::EDQUOT) => "the user has too many keys: see the sysctl kernel.keys.maxkeys, or use --no-new-keyring",
+        (_, Call::Keyctl, Errno::EDQUOT) => {
+            "the user has too many keys: see the sysctl kernel.keys.maxkeys, or use --no-new-keyring"
+        }
         (Step::Unshare { .. }, _, Errno::ENOSPC) => "too many namespaces: see the sysctls user.max_*_namespaces",
-        (_, Call::Open, Errno::ENOSYS) => "openat2 is missing: Linux 5.6 is needed, or a seccomp filter around us that lets it pass",
-        (Step::Attributes { .. } | Step::Propagate { .. }, _, Errno::ENOSYS) => "mount_setattr is missing: Linux 5.12 is needed",
-        (Step::Console { .. }, Call::Open, Errno::ENOENT) => "the container has no devpts at /dev/pts: add that mount, or set terminal to false",
-        (Step::Capabilities { .. }, _, Errno::EPERM) => "a set asks for a capability that the permitted set (or the runtime) does not have",
+        (_, Call::Open, Errno::ENOSYS) => {
+            "openat2 is missing: Linux 5.6 is needed, or a seccomp filter around us that lets it pass"
+        }
+        (Step::Attributes { .. } | Step::Propagate { .. }, _, Errno::ENOSYS) => {
+            "mount_setattr is missing: Linux 5.12 is needed"
+        }
+        (Step::Console { .. }, Call::Open, Errno::ENOENT) => {
+            "the container has no devpts at /dev/pts: add that mount, or set terminal to false"
+        }
+        (Step::Capabilities { .. }, _, Errno::EPERM) => {
+            "a set asks for a capability that the permitted set (or the runtime) does not have"
+        }
         (Step::Mount { fstype, .. }, _, Errno::EINVAL) if fstype.to_bytes() == b"devpts" => {
             "a gid=5 that the user namespace does not map gives this"
         }

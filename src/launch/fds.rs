@@ -49,6 +49,11 @@ impl ExtraFds {
         self.listen.saturating_add(self.preserve)
     }
 
+    /// How many of them are socket activation's.
+    pub fn listen(self) -> i32 {
+        self.listen
+    }
+
     /// What socket activation adds to the container's environment, after `process.env`: its process is pid 1.
     pub fn env(self) -> Option<[String; 2]> {
         (self.listen > 0).then(|| [format!("LISTEN_FDS={}", self.listen), "LISTEN_PID=1".into()])

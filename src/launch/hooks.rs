@@ -14,9 +14,9 @@ use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::unistd::{pipe2, read, write};
 
 use super::fds::is_listen_variable;
-use crate::spec::oci_state::{OciState, to_json};
 use crate::error::{Context, Errno, Error, Result};
 use crate::spec::Hook;
+use crate::spec::oci_state::{OciState, to_json};
 use crate::sys::children::restore_sigchld;
 use crate::sys::pidfd::{Exit, PidFd};
 use crate::sys::spawn::{Failure, Program, spawn};
@@ -296,8 +296,8 @@ mod tests {
     use std::fs::File;
     use std::path::Path;
 
-    use crate::spec::oci_state::Status;
     use super::*;
+    use crate::spec::oci_state::Status;
 
     const NONE: &BTreeMap<String, String> = &BTreeMap::new();
 

@@ -53,7 +53,11 @@ fn by_helper(pid: i32, helper: &str, maps: &[IdMapping]) -> Result<()> {
     let numbers = maps.iter().flat_map(|m| [m.container_id, m.host_id, m.size]).map(|n| n.to_string());
     let words = [helper.to_owned(), pid.to_string()].into_iter().chain(numbers);
     let args: Vec<CString> = words.filter_map(|w| CString::new(w).ok()).collect();
-    let null = std::fs::OpenOptions::new().read(true).write(true).open("/dev/null").map_err(|e| Error::io("open /dev/null", &e))?;
+    let null = std::fs::OpenOptions::new()
+        .read(true)
+        .write(true)
+        .open("/dev/null")
+        .map_err(|e| Error::io("open /dev/null", &e))?;
     for dir in path.as_bytes().split(|b| *b == b':').filter(|d| d.starts_with(b"/")) {
         let program = [dir, b"/", helper.as_bytes()].concat();
         let Ok(program) = CString::new(program) else { continue };
@@ -62,11 +66,16 @@ fn by_helper(pid: i32, helper: &str, maps: &[IdMapping]) -> Result<()> {
         return match child.pidfd.reap() {
             Ok(Exit::Code(0)) => Ok(()),
             Ok(exit) => {
-                let text = format!("{} ended with {}", OsStr::from_bytes(program.as_bytes()).display(), exit.shell_status());
-                Err(Error::new(text).doing(failed()).hint("the ids have to be granted to this user in /etc/subuid and /etc/subgid"))
+                let text =
+                    format!("{} ended with {}", OsStr::from_bytes(program.as_bytes()).display(), exit.shell_status());
+                Err(Error::new(text)
+                    .doing(failed())
+                    .hint("the ids have to be granted to this user in /etc/subuid and /etc/subgid"))
             }
             Err(e) => Err(Error::sys("waitid", e).doing(failed())),
         };
     }
-    Err(Error::new(format!("exec: {helper:?}: executable file not found in $PATH")).doing(failed()).hint("Debian's package uidmap has it"))
+    Err(Error::new(format!("exec: {helper:?}: executable file not found in $PATH"))
+        .doing(failed())
+        .hint("Debian's package uidmap has it"))
 }

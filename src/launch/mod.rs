@@ -3,6 +3,8 @@
 #[cfg(test)]
 mod alone;
 pub mod console;
+pub mod create;
+pub mod exec;
 pub mod execute;
 pub mod facts;
 pub mod failure;
@@ -14,6 +16,20 @@ pub mod notify;
 pub mod pidfile;
 pub mod relay;
 pub mod sockets;
+pub mod start;
 pub mod stdio;
 pub mod sync;
 pub mod trees;
+
+use crate::error::Result;
+use crate::log;
+use crate::sys::pidfd::PidFd;
+
+/// Waits until the service manager knows that the container is ready.
+fn notify_wait(forwarder: Option<notify::Forwarder>, process: &PidFd, pid: i32) -> Result<()> {
+    let Some(forwarder) = forwarder else { return Ok(()) };
+    if forwarder.wait_ready(process, pid)? == notify::Readiness::BarrierTimeout {
+        log::warn("Timeout after waiting 30s for barrier. Ignored.");
+    }
+    Ok(())
+}

@@ -49,6 +49,10 @@ fn map_ids(tree: &OwnedFd, source: &str, idmap: &Idmap, maps: &(Vec<IdMapping>, 
     };
     mount_setattr(tree.as_fd(), idmap.recursive, &attr).map_err(|e| {
         let error = Error::sys(format!("mount_setattr MOUNT_ATTR_IDMAP {source}"), e);
-        if e == Errno::EINVAL { error.hint("its file system does not support id-mapped mounts on this kernel") } else { error }
+        if e == Errno::EINVAL {
+            error.hint("its file system does not support id-mapped mounts on this kernel")
+        } else {
+            error
+        }
     })
 }

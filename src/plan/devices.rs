@@ -36,16 +36,8 @@ pub fn populate(p: &mut Plan, linux: &Linux, mounts: &[Draft], bind: bool) -> Re
     }
     for (path, major, minor) in DEFAULT {
         if linux.devices.iter().all(|d| clean(&d.path) != path) {
-            let node = Step::Node {
-                path: c(path, "")?,
-                kind: S_IFCHR,
-                major,
-                minor,
-                mode: 0o666,
-                uid: 0,
-                gid: 0,
-                bind,
-            };
+            let node =
+                Step::Node { path: c(path, "")?, kind: S_IFCHR, major, minor, mode: 0o666, uid: 0, gid: 0, bind };
             p.always(node);
         }
     }
@@ -60,8 +52,18 @@ pub fn populate(p: &mut Plan, linux: &Linux, mounts: &[Draft], bind: bool) -> Re
     for (path, target) in LINKS {
         p.always(Step::Symlink { target: c(target, "")?, path: c(path, "")?, replace: false, target_exists: false });
     }
-    p.always(Step::Symlink { target: c"/proc/kcore".into(), path: c"/dev/core".into(), replace: false, target_exists: true });
-    p.always(Step::Symlink { target: c"pts/ptmx".into(), path: c"/dev/ptmx".into(), replace: true, target_exists: false });
+    p.always(Step::Symlink {
+        target: c"/proc/kcore".into(),
+        path: c"/dev/core".into(),
+        replace: false,
+        target_exists: true,
+    });
+    p.always(Step::Symlink {
+        target: c"pts/ptmx".into(),
+        path: c"/dev/ptmx".into(),
+        replace: true,
+        target_exists: false,
+    });
     Ok(())
 }
 

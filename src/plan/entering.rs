@@ -30,8 +30,9 @@ impl Entering {
         let mut e = Entering::default();
         for (i, n) in linux.namespaces.iter().enumerate() {
             let field = format!("/linux/namespaces/{i}");
-            let kind = names::namespace(&n.kind)
-                .ok_or_else(|| Error::new(format!("namespace {{{:?} {:?}}} does not exist", n.kind, n.path)).field(field.clone()))?;
+            let kind = names::namespace(&n.kind).ok_or_else(|| {
+                Error::new(format!("namespace {{{:?} {:?}}} does not exist", n.kind, n.path)).field(field.clone())
+            })?;
             let kind = Namespaces(u64::try_from(kind.clone_flag).unwrap_or(0));
             if n.path.is_empty() {
                 e.new = e.new.with(kind);

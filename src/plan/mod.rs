@@ -15,7 +15,7 @@ mod devices;
 mod entering;
 pub mod exec;
 pub mod facts;
-mod mounts;
+pub mod mounts;
 pub mod parent;
 mod process;
 

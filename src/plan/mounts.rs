@@ -50,7 +50,9 @@ pub fn root_propagation(text: &str) -> Result<MountFlags> {
         "unbindable" => MountFlags::UNBINDABLE,
         "runbindable" => MountFlags::UNBINDABLE.with(rec),
         other => {
-            return Err(Error::new(format!("rootfsPropagation={other} is not supported")).field("/linux/rootfsPropagation"));
+            return Err(
+                Error::new(format!("rootfsPropagation={other} is not supported")).field("/linux/rootfsPropagation")
+            );
         }
     };
     Ok(flags)
@@ -115,18 +117,17 @@ fn check_destination(one: &One<'_>) -> Result<()> {
     }
     let whole = format!("{rootfs}{dest}");
     if dest == "/proc" {
-        // A bind may be of a procfs: dunnage-init cannot know before it is bound, and the source is the host's word.
-        let proc = one.mount.kind == "proc" && !one.options.is_bind() || binds_procfs(one);
-        return if proc { Ok(()) } else { Err(Error::new(format!("{whole:?} cannot be mounted because it is not of type proc"))) };
+        // Whether a bind is of a procfs, dunnage-init sees.
+        return if one.mount.kind == "proc" || one.options.is_bind() {
+            Ok(())
+        } else {
+            Err(Error::new(format!("{whole:?} cannot be mounted because it is not of type proc")))
+        };
     }
     if dest.starts_with("/proc/") && !is_allowed_in_proc(dest) {
         return Err(Error::new(format!("{whole:?} cannot be mounted because it is inside /proc")));
     }
     Ok(())
-}
-
-fn binds_procfs(one: &One<'_>) -> bool {
-    one.options.is_bind() && clean(&one.mount.source) == "/proc"
 }
 
 /// A file system of its own.
@@ -192,6 +193,7 @@ fn bind(one: &One<'_>, e: &Entering, p: &mut Plan) -> Result<Draft> {
         set: attributes(flags),
         clear: cleared(flags, MountFlags(options.cleared)),
         in_proc: is_allowed_in_proc(dest),
+        procfs: dest == "/proc",
     };
     let mut draft = Draft { dest: dest.into(), bind: true, steps: vec![step], read_only: false, field: field.into() };
     after(&mut draft, options);
@@ -282,7 +284,8 @@ fn cgroup1(one: &One<'_>, e: &Entering, facts: &Facts) -> Result<Draft> {
         let at = format!("{dest}/{name}");
         let own = h.keys.iter().find_map(|k| facts.cgroup_paths.get(k));
         if e.has(Namespaces::CGROUP) {
-            let (fstype, data) = if h.version == Version::V2 { ("cgroup2", String::new()) } else { ("cgroup", h.keys.join(",")) };
+            let (fstype, data) =
+                if h.version == Version::V2 { ("cgroup2", String::new()) } else { ("cgroup", h.keys.join(",")) };
             steps.push(mount(fstype, "cgroup", &at, flags.with(base), &data)?);
         } else if let Some(own) = own {
             steps.push(Step::Bind {
@@ -294,6 +297,7 @@ fn cgroup1(one: &One<'_>, e: &Entering, facts: &Facts) -> Result<Draft> {
                 set: attributes(flags.with(base)),
                 clear: Attr::none(),
                 in_proc: false,
+                procfs: false,
             });
         }
         for key in h.keys.iter().filter(|k| !k.contains('=') && k.as_str() != name && h.version == Version::V1) {
@@ -321,6 +325,7 @@ fn notify(dir: &str) -> Result<Draft> {
         set: Attr::RDONLY.with(Attr::NOSUID).with(Attr::NODEV).with(Attr::NOEXEC),
         clear: Attr::none(),
         in_proc: false,
+        procfs: false,
     };
     Ok(Draft { dest: dest.into(), bind: true, steps: vec![step], read_only: false, field: String::new() })
 }

@@ -47,8 +47,7 @@ pub fn console(p: &mut Plan, program: &Process, mount: bool) {
     let size = program.console_size.clone().unwrap_or_default();
     let short = |n: u64| u32::try_from(n).unwrap_or(0);
     p.parent(ParentStep::Wait(dunnage_steps::Barrier::Console));
-    let step =
-        Step::Console { uid: program.user.uid, rows: short(size.height), columns: short(size.width), mount };
+    let step = Step::Console { uid: program.user.uid, rows: short(size.height), columns: short(size.width), mount };
     p.child(step, "/process/terminal");
 }
 
@@ -75,8 +74,9 @@ pub fn sysctls(p: &mut Plan, linux: &Linux) -> Result<()> {
     for (key, value) in &linux.sysctl {
         let field = format!("/linux/sysctl/{}", key.replace('~', "~0").replace('/', "~1"));
         let dotted = sysctl::normalise(key);
-        let path = sysctl::path(&dotted)
-            .ok_or_else(|| Error::new(format!("sysctl {dotted:?} is not in a separate kernel namespace")).field(field.clone()))?;
+        let path = sysctl::path(&dotted).ok_or_else(|| {
+            Error::new(format!("sysctl {dotted:?} is not in a separate kernel namespace")).field(field.clone())
+        })?;
         p.child(Step::Sysctl { path: c(path, &field)?, value: c(value, &field)? }, field);
     }
     Ok(())
@@ -88,15 +88,18 @@ pub fn attributes(p: &mut Plan, program: &Process, linux: &Linux) -> Result<()> 
         p.child(Step::NoNewPrivileges {}, "/process/noNewPrivileges");
     }
     if let Some(io) = &program.io_priority {
-        let class = names::number(names::IOPRIO_CLASSES, &io.class)
-            .ok_or_else(|| Error::new(format!("invalid ioPriority.Class: {:?}", io.class)).field("/process/ioPriority/class"))?;
-        let priority = u32::try_from(io.priority)
-            .map_err(|_| Error::new(format!("invalid ioPriority.Priority: {}", io.priority)).field("/process/ioPriority/priority"))?;
+        let class = names::number(names::IOPRIO_CLASSES, &io.class).ok_or_else(|| {
+            Error::new(format!("invalid ioPriority.Class: {:?}", io.class)).field("/process/ioPriority/class")
+        })?;
+        let priority = u32::try_from(io.priority).map_err(|_| {
+            Error::new(format!("invalid ioPriority.Priority: {}", io.priority)).field("/process/ioPriority/priority")
+        })?;
         p.child(Step::IoPriority { value: class << 13 | priority }, "/process/ioPriority");
     }
     if let Some(personality) = &linux.personality {
-        let domain = names::number(names::PERSONALITIES, &personality.domain)
-            .ok_or_else(|| Error::new(format!("invalid personality domain {}", personality.domain)).field("/linux/personality/domain"))?;
+        let domain = names::number(names::PERSONALITIES, &personality.domain).ok_or_else(|| {
+            Error::new(format!("invalid personality domain {}", personality.domain)).field("/linux/personality/domain")
+        })?;
         p.child(Step::Personality { domain: domain.into() }, "/linux/personality");
     }
     if let Some(policy) = &linux.memory_policy {

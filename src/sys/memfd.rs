@@ -43,6 +43,9 @@ mod tests {
         let fd = sealed(c"test", b"what it is", false).unwrap();
         assert_eq!(write(&fd, b"x"), Err(Errno::EPERM));
         let again = std::fs::OpenOptions::new().write(true).open(format!("/proc/self/fd/{}", fd.as_raw_fd()));
-        assert_eq!(again.map(|mut f| std::io::Write::write(&mut f, b"x").unwrap_err().raw_os_error()).ok(), Some(Some(1)));
+        assert_eq!(
+            again.map(|mut f| std::io::Write::write(&mut f, b"x").unwrap_err().raw_os_error()).ok(),
+            Some(Some(1))
+        );
     }
 }

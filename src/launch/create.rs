@@ -1,0 +1,459 @@
+//! `create` and `run`: from the command line to a container, and for `run` to its end.
+
+use std::os::fd::AsFd;
+use std::path::{Path, PathBuf};
+
+use super::console::{self, HostTerminal};
+use super::execute::{Execution, Identity, Process, host_id};
+use super::fds::ExtraFds;
+use super::foreground::{self, Foreground, Signals};
+use super::hooks::{self, Moment};
+use super::notify::{self, Forwarder};
+use super::pidfile::PidFile;
+use super::relay::Relay;
+use super::sockets::{FdSocket, PidfdPayload};
+use super::stdio::{Owner, StdioPlan};
+use super::{facts, notify_wait};
+use crate::cgroup::{Denied, Host, OwnedCgroup, Paths};
+use crate::container::Container;
+use crate::error::{Error, Result};
+use crate::plan::compile::{self, Options, Request};
+use crate::plan::{Plan, mounts};
+use crate::spec::oci_state::{OciState, Status};
+use crate::spec::{Spec, parse, problem, validate};
+use crate::state::{Config, ContainerDir, Creating, Origin, Root};
+use crate::{host, log};
+
+/// What the command line says.
+#[derive(Debug, Clone, Default)]
+pub struct Arguments {
+    /// The state root.
+    pub root: PathBuf,
+    /// The container's id.
+    pub id: String,
+    /// `--bundle`; none: the working directory.
+    pub bundle: Option<PathBuf>,
+    /// `--console-socket`
+    pub console_socket: Option<PathBuf>,
+    /// `--pidfd-socket`
+    pub pidfd_socket: Option<PathBuf>,
+    /// `--pid-file`
+    pub pid_file: Option<PathBuf>,
+    /// `--no-pivot`
+    pub no_pivot: bool,
+    /// `--no-new-keyring`
+    pub no_new_keyring: bool,
+    /// `--preserve-fds`
+    pub preserve_fds: u32,
+    /// `--systemd-cgroup`
+    pub systemd_cgroup: bool,
+    /// The effective user is not root.
+    pub rootless_euid: bool,
+    /// Permission errors of the cgroup file system are to be ignored.
+    pub rootless_cgroups: bool,
+}
+
+/// How `run` differs from `create` and `start`.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Run {
+    /// `--detach`
+    pub detach: bool,
+    /// `--keep`
+    pub keep: bool,
+    /// `--no-subreaper`
+    pub no_subreaper: bool,
+}
+
+/// Creates a container whose program waits for `start`.
+///
+/// # Errors
+/// Whatever goes wrong; nothing is left then.
+pub fn create(args: &Arguments) -> Result<()> {
+    let bundle = Bundle::open(args, None)?;
+    let mut made = bundle.make()?;
+    made.hand_over()?;
+    Ok(())
+}
+
+/// Creates a container and starts its program; in the foreground, waits for its end and removes it. Returns the exit code.
+///
+/// # Errors
+/// As [`create`].
+pub fn run(args: &Arguments, run: Run) -> Result<u8> {
+    let bundle = Bundle::open(args, Some(run))?;
+    if !run.detach && !run.no_subreaper {
+        foreground::become_subreaper()?;
+    }
+    let mut made = bundle.make()?;
+    if run.detach {
+        made.hand_over()?;
+        made.started()?;
+        return made.wait_until_ready().map(|()| 0);
+    }
+    made.foreground()
+}
+
+/// A bundle, read and found right, and everything that is to be known before something is made.
+pub struct Bundle<'a> {
+    args: &'a Arguments,
+    run: Option<Run>,
+    spec: Spec,
+    path: String,
+    rootfs: String,
+    options: Options,
+    extra: ExtraFds,
+    pid_file: Option<PidFile>,
+    notify_host: Option<PathBuf>,
+}
+
+/// Reads config.json of the working directory.
+fn read_config() -> Result<Spec> {
+    let bytes = match std::fs::read("config.json") {
+        Err(e) if e.kind() == std::io::ErrorKind::NotFound => {
+            return Err(Error::new("JSON specification file config.json not found"));
+        }
+        r => r.map_err(|e| Error::io("open config.json", &e))?,
+    };
+    parse::config(&bytes)
+}
+
+/// Goes to the bundle and returns its absolute path.
+pub fn enter_bundle(bundle: Option<&Path>) -> Result<String> {
+    if let Some(dir) = bundle {
+        std::env::set_current_dir(dir).map_err(|e| Error::io(format_args!("chdir {}", dir.display()), &e))?;
+    }
+    let path = std::env::current_dir().map_err(|e| Error::io("getcwd", &e))?;
+    path.into_os_string().into_string().map_err(|_| Error::new("the path of the bundle is not UTF-8"))
+}
+
+/// Finds all faults of a config.json. Warnings go to the log.
+pub fn check(spec: &Spec, cgroups: &Host, options: &validate::Options) -> Result<()> {
+    let problems = validate::validate(spec, &host::facts(cgroups), options);
+    if let Some(error) = problem::join(&problems, "config.json") {
+        return Err(error);
+    }
+    problem::warnings(&problems).for_each(log::warn);
+    Ok(())
+}
+
+impl<'a> Bundle<'a> {
+    /// Reads and checks it. Nothing is changed by that but our working directory.
+    pub fn open(args: &'a Arguments, run: Option<Run>) -> Result<Bundle<'a>> {
+        if args.systemd_cgroup {
+            return Err(Error::new("the systemd cgroup driver is not built yet").hint("run without --systemd-cgroup"));
+        }
+        if args.id.is_empty() {
+            return Err(Error::new("container id cannot be empty"));
+        }
+        // Relative to the caller's directory, which we are about to leave.
+        let pid_file = args.pid_file.as_deref().map(PidFile::prepare).transpose()?;
+        let path = enter_bundle(args.bundle.as_deref())?;
+        let spec = read_config()?;
+        let extra = ExtraFds::new(args.preserve_fds, std::process::id(), |name| std::env::var(name).ok())?;
+        extra.mark_others_cloexec()?;
+        let rootfs = mounts::rootfs(&path, spec.root.as_ref().map_or("", |r| &r.path));
+        let notify_host = std::env::var_os("NOTIFY_SOCKET").filter(|s| !s.is_empty()).map(PathBuf::from);
+        let notify_dir = notify_host.as_ref().map(|_| args.root.join(&args.id).join(notify::DIR));
+        let options = Options {
+            no_pivot: args.no_pivot,
+            no_new_keyring: args.no_new_keyring,
+            wait_for_start: run.is_none(),
+            extra_descriptors: u32::try_from(extra.count()).unwrap_or(0),
+            listen_fds: u32::try_from(extra.listen()).unwrap_or(0),
+            notify_dir: notify_dir.map(|d| d.to_string_lossy().into_owned()),
+        };
+        Ok(Bundle { args, run, spec, path, rootfs, options, extra, pid_file, notify_host })
+    }
+
+    fn validation(&self) -> validate::Options {
+        validate::Options {
+            rootless_euid: self.args.rootless_euid,
+            systemd_cgroup: self.args.systemd_cgroup,
+            no_pivot: self.args.no_pivot,
+        }
+    }
+
+    fn request(&self) -> Request<'_> {
+        Request { id: &self.args.id, bundle: &self.path, spec: &self.spec, options: &self.options }
+    }
+
+    fn identity(&self) -> Identity<'_> {
+        let seccomp = self.spec.linux.as_ref().and_then(|l| l.seccomp.as_ref());
+        Identity {
+            id: &self.args.id,
+            bundle: &self.path,
+            annotations: &self.spec.annotations,
+            agent: seccomp.map(|s| (s.listener_path.as_str(), s.listener_metadata.as_str())),
+        }
+    }
+
+    fn terminal(&self) -> bool {
+        self.spec.process.as_ref().is_some_and(|p| p.terminal)
+    }
+
+    /// Who is to own what the program has as descriptors 0-2.
+    fn owner(&self) -> Owner {
+        let linux = self.spec.linux.clone().unwrap_or_default();
+        let uid = self.spec.process.as_ref().map_or(0, |p| p.user.uid);
+        Owner { uid: host_id(&linux.uid_mappings, uid), gid: host_id(&linux.gid_mappings, 0) }
+    }
+
+    /// Makes the container.
+    pub fn make(self) -> Result<Made<'a>> {
+        let cgroups = Host::detect()?;
+        check(&self.spec, &cgroups, &self.validation())?;
+        facts::check_rootfs(&self.rootfs)?;
+        let linux = self.spec.linux.clone().unwrap_or_default();
+        let paths = Paths::new(&cgroups, &linux.cgroups_path, &self.args.id)?;
+        let owned = OwnedCgroup::new(&cgroups, &paths)?;
+        let facts = facts::gather(&self.spec, cgroups, &paths, &self.rootfs, self.args.no_pivot)?;
+        let plan = compile::create(&self.request(), &facts)?;
+        let config = Config::from_spec(&self.spec, &self.origin())?;
+        let denied =
+            if self.args.rootless_cgroups && linux.cgroups_path.is_empty() { Denied::GoWithout } else { Denied::Fail };
+
+        let mut creating = Root::create(&self.args.root)?.create_container(&self.args.id)?;
+        let sockets = match Sockets::connect(&self) {
+            Ok(sockets) => sockets,
+            Err(e) => {
+                creating.abandon()?;
+                return Err(e);
+            }
+        };
+        let keep = self.run.is_some_and(|r| r.keep);
+        let outcome = self.execute(&plan, &mut creating, owned.as_ref(), paths, denied, config);
+        match outcome {
+            Ok(outcome) => Ok(Made { bundle: self, dir: Some(creating.into_dir()), outcome, sockets }),
+            Err(failed) => {
+                let error = failed.error.clone();
+                if !keep {
+                    self.undo(creating, owned.as_ref(), failed);
+                }
+                Err(error.doing("unable to start container process"))
+            }
+        }
+    }
+
+    fn origin(&self) -> Origin<'_> {
+        Origin {
+            id: &self.args.id,
+            bundle: &self.path,
+            rootfs: &self.rootfs,
+            no_pivot: self.args.no_pivot,
+            no_new_keyring: self.args.no_new_keyring,
+            systemd_cgroup: self.args.systemd_cgroup,
+            rootless_euid: self.args.rootless_euid,
+            rootless_cgroups: self.args.rootless_cgroups,
+        }
+    }
+
+    fn execute(
+        &self,
+        plan: &Plan,
+        creating: &mut Creating,
+        owned: Option<&OwnedCgroup>,
+        paths: Paths,
+        denied: Denied,
+        config: Config,
+    ) -> std::result::Result<Outcome, Failed> {
+        let none = |error| Failed { error, process: None, cgroup_made: false };
+        if self.notify_host.is_some() {
+            notify::make_dir(creating.dir().as_fd()).map_err(none)?;
+        }
+        // A `run` is its own start: the socket has to be there before the program is.
+        let notify = match (&self.notify_host, self.run) {
+            (Some(host), Some(_)) => Some(Forwarder::bind(creating.dir().as_fd(), host).map_err(none)?),
+            _ => None,
+        };
+        let detached = self.run.is_none_or(|r| r.detach);
+        let signals = if detached { None } else { Some(Signals::block().map_err(none)?) };
+        let stdio = self.stdio(detached).map_err(none)?;
+        let linux = self.spec.linux.clone().unwrap_or_default();
+        let mut execution = Execution::new(plan, self.identity());
+        execution.owned = owned;
+        execution.cgroup_paths = paths;
+        execution.denied = denied;
+        execution.creating = Some(creating);
+        execution.maps = (linux.uid_mappings, linux.gid_mappings);
+        execution.stdio = stdio.child;
+        execution.extra = self.extra.count();
+        execution.config = Some(config);
+        let result = execution.run();
+        let Execution { process, console, cgroup, .. } = execution;
+        match (result, process) {
+            (Ok(()), Some(process)) => Ok(Outcome { process, console, relay: stdio.relay, signals, notify }),
+            (Ok(()), None) => Err(none(Error::new("the plan started no process"))),
+            (Err(error), process) => Err(Failed { error, process, cgroup_made: cgroup.is_some() }),
+        }
+    }
+
+    fn stdio(&self, detached: bool) -> Result<StdioPlan> {
+        match (self.terminal(), detached) {
+            (true, _) => Ok(StdioPlan::terminal()),
+            (false, true) => StdioPlan::detached(self.owner()),
+            (false, false) => StdioPlan::foreground(self.owner()),
+        }
+    }
+
+    /// Undoes a creation that failed: the process, the cgroup, the directory; then the hooks hear of its end. What cannot be undone
+    /// goes to the log, and stays recorded for `delete`.
+    fn undo(&self, creating: Creating, owned: Option<&OwnedCgroup>, failed: Failed) {
+        if let Some(process) = failed.process {
+            // It may have ended by itself.
+            process.pidfd.send_signal(libc::SIGKILL).ok();
+            process.pidfd.reap().ok();
+        }
+        if let Some(owned) = owned.filter(|_| failed.cgroup_made) {
+            let removed = owned.kill_all().and_then(|()| owned.remove());
+            if let Err(e) = removed {
+                log::warn(e.doing("unable to remove container's cgroup"));
+                return;
+            }
+        }
+        if let Err(e) = creating.abandon() {
+            log::warn(e.doing("unable to remove container state dir"));
+        }
+        let hooks = self.spec.hooks.clone().unwrap_or_default().poststop;
+        if let Err(e) = hooks::run(Moment::Poststop, &hooks, &self.state(Status::Stopped, 0), None) {
+            log::warn(e);
+        }
+    }
+
+    fn state(&self, status: Status, pid: i32) -> OciState<'_> {
+        OciState {
+            oci_version: crate::spec::default::OCI_VERSION,
+            id: &self.args.id,
+            status,
+            pid,
+            bundle: &self.path,
+            annotations: &self.spec.annotations,
+        }
+    }
+}
+
+/// Connected before anything is made, so that a dead one fails first.
+#[derive(Default)]
+struct Sockets {
+    console: Option<FdSocket>,
+    pidfd: Option<FdSocket>,
+}
+
+impl Sockets {
+    fn connect(bundle: &Bundle<'_>) -> Result<Sockets> {
+        let args = bundle.args;
+        let detached = bundle.run.is_none_or(|r| r.detach);
+        console::check_flags(bundle.terminal(), detached, args.console_socket.is_some())?;
+        Ok(Sockets {
+            console: args.console_socket.as_deref().map(FdSocket::console).transpose()?,
+            pidfd: args.pidfd_socket.as_deref().map(FdSocket::pidfd).transpose()?,
+        })
+    }
+}
+
+/// What a plan that could not be executed to its end has left.
+struct Failed {
+    error: Error,
+    process: Option<Process>,
+    cgroup_made: bool,
+}
+
+/// What executing the plan gave.
+struct Outcome {
+    process: Process,
+    console: Option<std::os::fd::OwnedFd>,
+    relay: Relay,
+    signals: Option<Signals>,
+    notify: Option<Forwarder>,
+}
+
+/// A container that was made.
+pub struct Made<'a> {
+    bundle: Bundle<'a>,
+    dir: Option<ContainerDir>,
+    outcome: Outcome,
+    sockets: Sockets,
+}
+
+impl Made<'_> {
+    /// Gives callers what they asked for: the terminal, the pidfd, the pid file. If one cannot be given, the container goes again.
+    pub fn hand_over(&mut self) -> Result<()> {
+        let given = self.give();
+        if given.is_err() {
+            self.destroy().unwrap_or_else(log::warn);
+        }
+        given
+    }
+
+    fn give(&mut self) -> Result<()> {
+        if let (Some(socket), Some(master)) = (self.sockets.console.take(), self.outcome.console.take()) {
+            socket.send_console(master.as_fd())?;
+        }
+        if let Some(socket) = self.sockets.pidfd.take() {
+            socket.send_pidfd(PidfdPayload::Standard, self.outcome.process.pidfd.as_fd())?;
+        }
+        self.bundle.pid_file.as_ref().map_or(Ok(()), |file| file.write(self.outcome.process.pid))
+    }
+
+    /// The program runs: poststart hooks.
+    fn started(&mut self) -> Result<()> {
+        let hooks = self.bundle.spec.hooks.clone().unwrap_or_default().poststart;
+        let state = self.bundle.state(Status::Running, self.outcome.process.pid);
+        let run = hooks::run(Moment::Poststart, &hooks, &state, None);
+        if run.is_err() {
+            self.outcome.process.pidfd.send_signal(libc::SIGKILL).ok();
+            self.destroy().unwrap_or_else(log::warn);
+        }
+        run
+    }
+
+    fn wait_until_ready(self) -> Result<()> {
+        let Outcome { process, notify, .. } = self.outcome;
+        notify_wait(notify, &process.pidfd, process.pid)
+    }
+
+    /// Until the program ends; the result is its exit code.
+    fn foreground(mut self) -> Result<u8> {
+        if let Some(master) = self.outcome.console.take() {
+            let console = HostTerminal::open()?.attach(master)?;
+            console.resize();
+            let (stdin, stdout) = (std::io::stdin(), std::io::stdout());
+            self.outcome.relay = Relay::terminal(console, stdin.as_fd(), stdout.as_fd())?;
+        }
+        self.hand_over()?;
+        self.started()?;
+        let Outcome { process, relay, signals, notify, .. } = &mut self.outcome;
+        let Some(signals) = signals else { return Err(Error::new("no signals in the foreground")) };
+        let foreground =
+            Foreground { signals, process: &process.pidfd, pid: process.pid, relay, notify: notify.as_mut() };
+        let exit = foreground.wait()?;
+        foreground::drain(relay, signals)?;
+        if !self.bundle.run.is_some_and(|r| r.keep)
+            && let Err(e) = self.destroy()
+        {
+            log::warn(e);
+        }
+        Ok(u8::try_from(exit.shell_status()).unwrap_or(255))
+    }
+
+    fn destroy(&mut self) -> Result<()> {
+        // A process that still runs is killed; one that we have waited for is gone.
+        if self.outcome.process.pidfd.send_signal(libc::SIGKILL).is_ok() {
+            self.outcome.process.pidfd.reap().ok();
+        }
+        self.dir.take().map_or(Ok(()), |dir| Container::load(dir)?.destroy())
+    }
+}
+
+/// Compiles a bundle without doing anything: `dunnage plan`.
+///
+/// # Errors
+/// Faults of the bundle.
+pub fn plan(args: &Arguments) -> Result<String> {
+    let bundle = Bundle::open(args, None)?;
+    let cgroups = Host::detect()?;
+    check(&bundle.spec, &cgroups, &bundle.validation())?;
+    let linux = bundle.spec.linux.clone().unwrap_or_default();
+    let paths = Paths::new(&cgroups, &linux.cgroups_path, &args.id)?;
+    let facts = facts::gather(&bundle.spec, cgroups, &paths, &bundle.rootfs, args.no_pivot)?;
+    Ok(compile::create(&bundle.request(), &facts)?.to_string())
+}

@@ -1,0 +1,192 @@
+//! `exec`: one more process in a container.
+
+use std::collections::BTreeMap;
+use std::os::fd::AsFd;
+use std::path::PathBuf;
+
+use super::console::{self, HostTerminal};
+use super::execute::{Execution, Identity, Process, host_id};
+use super::facts;
+use super::fds::ExtraFds;
+use super::foreground::{self, Foreground, Signals};
+use super::pidfile::PidFile;
+use super::relay::Relay;
+use super::sockets::{FdSocket, PidfdPayload};
+use super::stdio::{Owner, StdioPlan};
+use crate::cgroup::{Cgroup, Host, OwnedCgroup, Paths};
+use crate::error::{Context, Errno, Error, Result};
+use crate::plan::Facts;
+use crate::plan::compile::Options;
+use crate::plan::exec::{self, Request};
+use crate::spec::{self, problem, validate};
+use crate::state::{self, Config, ContainerDir, State, Status};
+use crate::{host, log};
+
+/// What the command line says.
+#[derive(Debug, Clone, Default)]
+pub struct Arguments {
+    /// The state root.
+    pub root: PathBuf,
+    /// The container.
+    pub id: String,
+    /// `--console-socket`
+    pub console_socket: Option<PathBuf>,
+    /// `--pidfd-socket`
+    pub pidfd_socket: Option<PathBuf>,
+    /// `--pid-file`
+    pub pid_file: Option<PathBuf>,
+    /// `--detach`
+    pub detach: bool,
+    /// `--preserve-fds`
+    pub preserve_fds: u32,
+    /// `--ignore-paused`
+    pub ignore_paused: bool,
+    /// `--cgroup`: controller (or `""` for all) -> path below the container's.
+    pub sub_cgroups: BTreeMap<String, String>,
+}
+
+/// A container that a process is to join, and may.
+pub struct Target {
+    /// Its state.
+    pub state: State<Config>,
+}
+
+impl Target {
+    /// # Errors
+    /// It does not exist, has stopped, or is paused.
+    pub fn open(args: &Arguments) -> Result<Target> {
+        let dir = ContainerDir::open(&args.root, &args.id)?;
+        let state: State<Config> = dir.load()?;
+        let paths = Paths(state.cgroup_paths.clone());
+        match state.status(&dir, || crate::cgroup::is_frozen(&paths))? {
+            Status::Stopped => Err(Error::new("cannot exec in a stopped container")),
+            Status::Paused if !args.ignore_paused => {
+                Err(Error::new("cannot exec in a paused container (use --ignore-paused to override)"))
+            }
+            _ => Ok(Target { state }),
+        }
+    }
+
+    /// The bundle, as the state knows it.
+    pub fn bundle(&self) -> Option<&str> {
+        state::bundle(&self.state.config.labels)
+    }
+}
+
+/// Runs `process` in the container; the result is its exit code, or 0 with `--detach`.
+///
+/// # Errors
+/// It could not be started.
+pub fn exec(args: &Arguments, target: &Target, mut process: spec::Process) -> Result<u8> {
+    let config = &target.state.config;
+    config.complete(&mut process);
+    console::check_flags(process.terminal, args.detach, args.console_socket.is_some())?;
+    let pid_file = args.pid_file.as_deref().map(PidFile::prepare).transpose()?;
+    let extra = ExtraFds::new(args.preserve_fds, std::process::id(), |_| None)?;
+    extra.mark_others_cloexec()?;
+    let linux = config.linux_of_exec()?;
+    let cgroups = Host::detect()?;
+    check(&process, &linux, &cgroups, config)?;
+    let console_socket = args.console_socket.as_deref().map(FdSocket::console).transpose()?;
+    let pidfd_socket = args.pidfd_socket.as_deref().map(FdSocket::pidfd).transpose()?;
+    let init = target.state.init()?.ok_or_else(|| Error::new("cannot exec in a stopped container"))?;
+
+    let names = config.namespaces.iter().map(|n| n.kind.clone());
+    let facts = gather(&process, &linux, cgroups, target)?;
+    let options = Options { extra_descriptors: u32::try_from(extra.count()).unwrap_or(0), ..Options::default() };
+    let request = Request {
+        id: &args.id,
+        program: &process,
+        linux: &linux,
+        namespaces: facts::namespaces_of_state(names),
+        keyring: !config.no_new_keyring,
+        umask: config.umask,
+        oom_score_adj: config.oom_score_adj,
+        options: &options,
+    };
+    let plan = exec::exec(&request, &facts)?;
+    if !args.detach {
+        foreground::become_subreaper()?;
+    }
+    let signals = if args.detach { None } else { Some(Signals::block()?) };
+    let owner = Owner { uid: host_id(&linux.uid_mappings, process.user.uid), gid: host_id(&linux.gid_mappings, 0) };
+    let stdio = match (process.terminal, args.detach) {
+        (true, _) => StdioPlan::terminal(),
+        (false, true) => StdioPlan::detached(owner)?,
+        (false, false) => StdioPlan::foreground(owner)?,
+    };
+    let annotations = state::annotations(&config.labels);
+    let agent = linux.seccomp.as_ref().map(|s| (s.listener_path.as_str(), s.listener_metadata.as_str()));
+    let identity =
+        Identity { id: &args.id, bundle: target.bundle().unwrap_or_default(), annotations: &annotations, agent };
+    let mut execution = Execution::new(&plan, identity);
+    execution.init = Some(init.pidfd.as_fd());
+    execution.cgroup = cgroup(target, &facts, args)?;
+    execution.stdio = stdio.child;
+    execution.extra = extra.count();
+    if let Err(e) = execution.run() {
+        if let Some(process) = &execution.process {
+            process.pidfd.send_signal(libc::SIGKILL).ok();
+            process.pidfd.reap().ok();
+        }
+        return Err(e.doing("unable to start container process"));
+    }
+    let Execution { process: started, console, .. } = execution;
+    let started = started.ok_or_else(|| Error::new("the plan started no process"))?;
+
+    let mut relay = stdio.relay;
+    match (console_socket, console) {
+        (Some(socket), Some(master)) => socket.send_console(master.as_fd())?,
+        (None, Some(master)) => {
+            let console = HostTerminal::open()?.attach(master)?;
+            console.resize();
+            relay = Relay::terminal(console, std::io::stdin().as_fd(), std::io::stdout().as_fd())?;
+        }
+        _ => (),
+    }
+    if let Some(socket) = pidfd_socket {
+        socket.send_pidfd(PidfdPayload::Setns, started.pidfd.as_fd())?;
+    }
+    if let Some(file) = &pid_file {
+        file.write(started.pid)?;
+    }
+    match signals {
+        None => Ok(0),
+        Some(signals) => wait(&started, &signals, &mut relay),
+    }
+}
+
+fn wait(process: &Process, signals: &Signals, relay: &mut Relay) -> Result<u8> {
+    let foreground = Foreground { signals, process: &process.pidfd, pid: process.pid, relay, notify: None };
+    let exit = foreground.wait()?;
+    foreground::drain(relay, signals)?;
+    Ok(u8::try_from(exit.shell_status()).unwrap_or(255))
+}
+
+fn check(process: &spec::Process, linux: &spec::Linux, cgroups: &Host, config: &Config) -> Result<()> {
+    let mapped = !linux.uid_mappings.is_empty();
+    let maps = mapped.then_some(validate::IdMaps { uid: &linux.uid_mappings[..], gid: &linux.gid_mappings[..] });
+    let options = validate::Options { rootless_euid: config.rootless_euid, ..Default::default() };
+    let problems = validate::validate_process(process, maps, &host::facts(cgroups), &options);
+    problem::warnings(&problems).for_each(log::warn);
+    problem::join(&problems, "process.json").map_or(Ok(()), Err)
+}
+
+fn gather(process: &spec::Process, linux: &spec::Linux, cgroups: Host, target: &Target) -> Result<Facts> {
+    let spec = spec::Spec { process: Some(process.clone()), linux: Some(linux.clone()), ..Default::default() };
+    facts::gather(&spec, cgroups, &Paths(target.state.cgroup_paths.clone()), "", false)
+}
+
+/// The cgroup to start in: the container's, or one below it.
+fn cgroup(target: &Target, facts: &Facts, args: &Arguments) -> Result<Option<Cgroup>> {
+    let paths = Paths(target.state.cgroup_paths.clone());
+    let Some(owned) = OwnedCgroup::new(&facts.cgroups, &paths)? else { return Ok(None) };
+    match owned.open_sub(&args.sub_cgroups) {
+        Ok(cgroup) => Ok(Some(cgroup)),
+        Err(_) if target.state.config.rootless_cgroups => Ok(None),
+        Err(e) if e.errno() == Some(Errno::EBUSY) && args.sub_cgroups.is_empty() => {
+            Cgroup::of_process(&facts.cgroups, target.state.init_process_pid).map(Some)
+        }
+        Err(e) => Err(e).doing(|| "error adding the process to cgroups"),
+    }
+}

@@ -1,0 +1,66 @@
+//! `start`: lets the program of a created container run.
+
+use std::os::fd::AsFd;
+use std::path::{Path, PathBuf};
+
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use nix::unistd::read;
+
+use super::notify::Forwarder;
+use super::notify_wait;
+use crate::container::{self, Container};
+use crate::error::{Errno, Error, Result};
+use crate::log;
+use crate::state::{Status, not_running};
+
+/// Starts it; with NOTIFY_SOCKET in our environment, waits until it is ready.
+///
+/// # Errors
+/// It is not in the state `created`; a poststart hook failed (then init is killed).
+pub fn start(root: &Path, id: &str) -> Result<()> {
+    let container = Container::open(root, id)?;
+    match container.status()? {
+        Status::Created => (),
+        Status::Stopped => return Err(Error::new("cannot start a container that has stopped")),
+        Status::Running => return Err(Error::new("cannot start an already running container")),
+        other => return Err(Error::new(format!("cannot start a container in the {other} state"))),
+    }
+    let init = container.state.init()?.ok_or_else(not_running)?;
+    let host = std::env::var_os("NOTIFY_SOCKET").filter(|s| !s.is_empty()).map(PathBuf::from);
+    let notify = host.map(|host| Forwarder::bind(container.dir.as_fd(), &host)).transpose()?;
+    release(&container, init.pidfd.as_fd())?;
+
+    if let Err(e) = container::poststart(&container.state, init.pid) {
+        if let Err(kill) = init.kill(libc::SIGKILL) {
+            log::warn(kill);
+        }
+        return Err(e);
+    }
+    notify_wait(notify, &init.pidfd, init.pid)
+}
+
+/// Opens the exec fifo: that is what init waits for. Then reads what it says, and removes the fifo.
+fn release(container: &Container, init: std::os::fd::BorrowedFd<'_>) -> Result<()> {
+    let fifo = container.dir.open_exec_fifo()?;
+    loop {
+        let mut fds = [PollFd::new(fifo.as_fd(), PollFlags::POLLIN), PollFd::new(init, PollFlags::POLLIN)];
+        match poll(&mut fds, PollTimeout::NONE) {
+            Ok(_) => (),
+            Err(Errno::EINTR) => continue,
+            Err(e) => return Err(Error::sys("poll the exec fifo", e)),
+        }
+        let [said, ended] = fds.map(|fd| fd.any() == Some(true));
+        let mut byte = [0u8; 8];
+        if said {
+            match read(&fifo, &mut byte) {
+                Ok(n) if n > 0 => return container.dir.remove_exec_fifo(),
+                Ok(_) | Err(Errno::EAGAIN | Errno::EINTR) => (),
+                Err(e) => return Err(Error::sys("read the exec fifo", e)),
+            }
+        }
+        if ended {
+            let text = "exec fifo is empty: container init did not signal execve readiness (process died before writing, or fifo already consumed)";
+            return Err(Error::new(text));
+        }
+    }
+}
