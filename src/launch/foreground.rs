@@ -462,22 +462,30 @@ mod tests {
     }
 
     #[test]
-    fn a_reader_that_went_away_is_no_signal_for_the_process() {
+    fn a_reader_that_went_away_hangs_up_the_terminal_and_nothing_else() {
+        let test = "launch::foreground::tests::a_reader_that_went_away_hangs_up_the_terminal_and_nothing_else";
         if is_alone() {
-            run_on_terminal("echo up; read line; echo to nobody; sleep 0.3; exit 3");
+            let first = std::env::var("FIRST").unwrap();
+            run_on_terminal(&format!("{first} echo up; read line; echo to nobody; sleep 0.3; exit 3"));
         }
-        let pty = openpty(None, None).unwrap();
-        let mut child = command("launch::foreground::tests::a_reader_that_went_away_is_no_signal_for_the_process")
-            .stdin(pty.slave)
-            .stdout(Stdio::piped())
-            .stderr(Stdio::null())
-            .spawn()
-            .unwrap();
-        let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
-        expect(&mut lines, "up");
-        drop(lines);
-        File::from(pty.master).write_all(b"\r").unwrap();
-        assert_eq!(code_within(&mut child, 10), 3);
+        // The second would die of a SIGPIPE if ours were passed on to it.
+        for (first, code) in [("", 128 + libc::SIGHUP), ("trap \"\" HUP;", 3)] {
+            let pty = openpty(None, None).unwrap();
+            let before = tcgetattr(&pty.slave).unwrap();
+            let mut child = command(test)
+                .env("FIRST", first)
+                .stdin(pty.slave.try_clone().unwrap())
+                .stdout(Stdio::piped())
+                .stderr(Stdio::null())
+                .spawn()
+                .unwrap();
+            let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+            expect(&mut lines, "up");
+            drop(lines);
+            File::from(pty.master.try_clone().unwrap()).write_all(b"\r").unwrap();
+            assert_eq!(code_within(&mut child, 10), code);
+            assert_eq!(tcgetattr(&pty.slave).unwrap(), before);
+        }
     }
 
     #[test]

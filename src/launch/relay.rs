@@ -265,6 +265,13 @@ impl Relay {
     }
 
     fn drop_ended(&mut self) {
-        self.channels.retain(|c| c.state != State::Ended);
+        let ended = |c: &Channel| c.state == State::Ended;
+        if self.channels.iter().any(|c| ended(c) && matches!(c.source, End::Master(_))) {
+            // Nobody reads what the terminal shows. With its master gone the container's session gets SIGHUP, as if
+            // somebody had closed the window, instead of standing still with a full terminal.
+            self.channels.clear();
+            self.console = None;
+        }
+        self.channels.retain(|c| !ended(c));
     }
 }
