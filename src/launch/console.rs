@@ -1,7 +1,6 @@
 //! The host's side of a terminal: which combinations of flags make sense, and the caller's terminal while a process runs
 //! in the foreground. The master comes from `dunnage-init`, which opens it inside the container.
 
-use std::io::{stderr, stdin, stdout};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use nix::fcntl::{OFlag, open};
@@ -9,6 +8,7 @@ use nix::sys::stat::{Mode, SFlag, fstat};
 use nix::sys::termios::{OutputFlags, SetArg, Termios, cfmakeraw, tcgetattr, tcsetattr};
 
 use crate::error::{Errno, Error, Result};
+use crate::sys::descriptors::stdio;
 use crate::sys::tty::{ptn, tcgetwinsize, tcsetwinsize};
 
 /// Refuses what can't work. `detach`: create, `run -d` and `exec -d`.
@@ -57,9 +57,7 @@ pub struct HostTerminal {
 impl HostTerminal {
     /// The first terminal among stderr, stdout and stdin, else `/dev/tty`.
     pub fn open() -> Result<HostTerminal> {
-        let standard = [stderr().as_fd(), stdout().as_fd(), stdin().as_fd()]
-            .into_iter()
-            .find_map(|fd| Some((fd.try_clone_to_owned(), tcgetattr(fd).ok()?)));
+        let standard = stdio().into_iter().rev().find_map(|fd| Some((fd.try_clone_to_owned(), tcgetattr(fd).ok()?)));
         if let Some((tty, saved)) = standard {
             let tty = tty.map_err(|e| Error::io("dup of the terminal", &e))?;
             return Ok(HostTerminal { tty, saved });

@@ -1,7 +1,7 @@
 //! What a process gets as its descriptors 0-2 when it has no terminal, and who owns them. Knows nothing of how they get
 //! there.
 
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::fd::{BorrowedFd, OwnedFd};
 
 use nix::fcntl::OFlag;
 use nix::sys::stat::{FileStat, SFlag, fstat};
@@ -9,6 +9,9 @@ use nix::unistd::{Gid, Uid, fchown, getegid, geteuid, pipe2};
 
 use super::relay::{Relay, kind};
 use crate::error::{Errno, Error, Result};
+use crate::sys::descriptors::stdio;
+
+const NAMES: [&str; 3] = ["stdin", "stdout", "stderr"];
 
 /// Who owns the process's stdio, in ids of the host.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -31,11 +34,7 @@ pub struct StdioPlan {
 impl StdioPlan {
     /// create, `run -d`, `exec -d` without a terminal: ours, whatever they are. Only their owner changes.
     pub fn detached(owner: Owner) -> Result<StdioPlan> {
-        for (fd, name) in [
-            (std::io::stdin().as_fd(), "stdin"),
-            (std::io::stdout().as_fd(), "stdout"),
-            (std::io::stderr().as_fd(), "stderr"),
-        ] {
+        for (fd, name) in stdio().into_iter().zip(NAMES) {
             give(fd, &stat(fd, name)?, owner, name)?;
         }
         Ok(StdioPlan::default())
@@ -51,10 +50,9 @@ impl StdioPlan {
     /// holder may push input into it (TIOCSTI); nor a file, whose owner would have to change.
     pub fn foreground(owner: Owner) -> Result<StdioPlan> {
         let mut plan = StdioPlan::default();
-        let standard = (std::io::stdin(), std::io::stdout(), std::io::stderr());
-        plan.add(0, standard.0.as_fd(), "stdin", owner)?;
-        plan.add(1, standard.1.as_fd(), "stdout", owner)?;
-        plan.add(2, standard.2.as_fd(), "stderr", owner)?;
+        for (slot, (fd, name)) in stdio().into_iter().zip(NAMES).enumerate() {
+            plan.add(slot, fd, name, owner)?;
+        }
         Ok(plan)
     }
 

@@ -7,6 +7,13 @@ use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 use nix::errno::Errno;
 use nix::sys::socket::{ControlMessageOwned, MsgFlags, recvmsg};
 
+/// Our stdin, stdout and stderr, without the buffers that std makes for them.
+pub fn stdio() -> [BorrowedFd<'static>; 3] {
+    // SAFETY: 0 to 2 are open from the start of the program (`start::prepare`) to its end; nobody owns them, so nobody
+    // closes them.
+    [0, 1, 2].map(|fd| unsafe { BorrowedFd::borrow_raw(fd) })
+}
+
 /// Marks every open descriptor from `first` on close-on-exec. ENOSYS or EINVAL before Linux 5.11: see
 /// [`set_cloexec`] for one at a time.
 pub fn close_range_cloexec(first: RawFd) -> Result<(), Errno> {
