@@ -29,8 +29,12 @@ pub fn program(parts: &[Part], default: Action) -> Vec<SockFilter> {
     let mut emitter = Emitter { asm: Assembler::default(), leaves: Vec::new(), default };
     // The call of an architecture that the profile does not name: libseccomp's answer.
     let mut entry = emitter.asm.ret(RET_KILL_THREAD);
-    let mut audits: Vec<u32> = parts.iter().map(|p| p.arch.audit).collect();
-    audits.dedup();
+    let mut audits: Vec<u32> = Vec::with_capacity(parts.len());
+    for part in parts {
+        if !audits.contains(&part.arch.audit) {
+            audits.push(part.arch.audit);
+        }
+    }
     let mut trees = Vec::with_capacity(audits.len());
     for audit in audits.iter().rev() {
         // x86_64 and x32 are one architecture to the kernel, and one tree here.
@@ -88,6 +92,7 @@ impl Spans {
 /// Neighbouring spans that are one leaf of the tree: one outcome, and lone numbers that have others.
 struct Group {
     start: u32,
+    weight: u32,
     background: Outcome,
     lone: Vec<Span>,
 }
@@ -104,10 +109,25 @@ fn groups(spans: &[Span]) -> Vec<Group> {
             .unwrap_or((first.outcome, Vec::new(), spans.len()));
         // Full, but the background goes on behind one more lone number: its last span begins the next group.
         let goes_on = lone.len() == LONE && is_lone_in(spans, end, background);
-        groups.push(Group { start: first.start, background, lone });
         at = if goes_on { end.saturating_sub(1) } else { end };
+        // How many calls there are, for want of how often each is made; but no table is longer than 512, and x32 is rare.
+        let width = spans.get(at).map_or(u32::MAX, |next| next.start).saturating_sub(first.start);
+        let weight = if first.start < 512 { width.min(64).saturating_add(2) } else { 1 };
+        groups.push(Group { start: first.start, weight, background, lone });
     }
     groups
+}
+
+/// Where to cut, so that both sides weigh the same: a program of the same length, whose wide ranges are reached sooner.
+fn middle(groups: &[Group]) -> usize {
+    let weight = |of: &[Group]| of.iter().map(|g| g.weight).fold(0, u32::saturating_add);
+    let half = weight(groups) / 2;
+    let mut before = 0u32;
+    let cut = groups.iter().take_while(|g| {
+        before = before.saturating_add(g.weight);
+        before <= half
+    });
+    cut.count().clamp(1, groups.len().saturating_sub(1).max(1))
 }
 
 /// The group that begins with the span `at`, which is its background or, if `skip`, itself a lone number in it; and the span
@@ -330,9 +350,9 @@ impl Emitter {
     }
 
     fn fork(&mut self, groups: &[Group]) -> Label {
-        let (left, right) = groups.split_at(groups.len().div_ceil(2));
-        let Some(split) = right.first().map(|g| g.start) else {
-            return left.first().map_or(Label::END, |group| self.group(group));
+        let (left, right) = groups.split_at_checked(middle(groups)).unwrap_or_default();
+        let Some(split) = right.first().map(|g| g.start).filter(|_| !left.is_empty()) else {
+            return groups.first().map_or(Label::END, |group| self.group(group));
         };
         let right = self.fork(right);
         let left = self.fork(left);

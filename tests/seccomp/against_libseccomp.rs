@@ -4,10 +4,10 @@
 //! Each answer has also to be that of `reference`, which reads the rules one by one: no exception. libseccomp's may be
 //! another only where it contradicts its own rules, which `excused` tells:
 //!
-//! * libseccomp 2.5 merges the comparisons of several rules of one call into one tree, and loses or inverts some of those with
-//!   `NE`, `LT`, `LE`, `GT` or `GE` on the way: of `a0 < 0x8000000000000001` and `a0 < 0x6fef5ef08b4eedbd`, both ALLOW, it does
+//! * libseccomp 2.5 merges the comparisons of a call into one tree, and loses or inverts some of those with `NE`, `LT`, `LE`,
+//!   `GT` or `GE` on the way: of `a0 < 0x8000000000000001` and `a0 < 0x6fef5ef08b4eedbd`, both ALLOW, it does
 //!   not allow 0x6fef5ef08b4eedbe, and of `a0 >= 0x200000005` and `a0 < 0x10` it allows 0x11. With `EQ` and `MASKED_EQ` only,
-//!   or with one rule of a call, there is no exception.
+//!   or with one comparison, there is no exception.
 //! * It refuses (EEXIST) some rules with the same conditions and different actions, and does not come to an end with others:
 //!   then there is nothing to compare.
 
@@ -62,14 +62,14 @@ const OPERATORS: [(&str, u32); 7] = [
     ("SCMP_CMP_MASKED_EQ", 7),
 ];
 
-struct Oracle {
+pub struct Oracle {
     child: Child,
     stdin: Option<ChildStdin>,
     stdout: BufReader<ChildStdout>,
 }
 
 impl Oracle {
-    fn start() -> Oracle {
+    pub fn start() -> Oracle {
         let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/seccomp/libseccomp.py");
         let mut child = Command::new("python3")
             .arg(script)
@@ -91,7 +91,7 @@ impl Oracle {
     }
 
     /// libseccomp's program. `Err` if it has none: it refuses a rule, or does not come to an end.
-    fn program(&mut self, question: &Value) -> Result<Vec<SockFilter>, &'static str> {
+    pub fn program(&mut self, question: &Value) -> Result<Vec<SockFilter>, &'static str> {
         let Some(answer) = self.ask(question) else {
             *self = Oracle::start();
             return Err("endless");
@@ -152,7 +152,7 @@ impl Random {
 }
 
 /// SCMP_ARCH_* of <seccomp.h>: the audit value, but for x32, which has none of its own.
-fn token(arch: &Arch) -> u32 {
+pub fn token(arch: &Arch) -> u32 {
     if arch.name == "SCMP_ARCH_X32" { 0x4000_003e } else { arch.audit }
 }
 
@@ -265,7 +265,7 @@ fn probe(random: &mut Random, case: &Case, arches: &[&'static Arch]) -> SeccompD
 /// libseccomp's numbers, by architecture and name.
 type Numbers = BTreeMap<&'static str, BTreeMap<String, u32>>;
 
-/// The rules of a profile for one call, as `told`, that there are conditions to test for; nothing if there is one without.
+/// What a call gets by the rules as they are told; and the operators of its rules, if there is more than one comparison.
 fn reference(case: &Case, numbers: &Numbers, data: &SeccompData, arches: &[&Arch]) -> (u32, Vec<u32>) {
     let x32 = data.nr & 0x4000_0000 != 0;
     let same = |a: &&&Arch| a.audit == data.arch && (a.audit != 0xc000_003e || x32 == (a.name == "SCMP_ARCH_X32"));
@@ -324,8 +324,8 @@ fn reference(case: &Case, numbers: &Numbers, data: &SeccompData, arches: &[&Arch
     }
     rules.sort();
     let first = rules.iter().find(|r| r.3).map_or(case.default, |r| r.2);
-    let several = operators.len() > 1;
-    (first, if several { operators.concat() } else { Vec::new() })
+    let operators = operators.concat();
+    (first, if operators.len() > 1 { operators } else { Vec::new() })
 }
 
 /// Whether libseccomp cannot be asked about a call (see the top).

@@ -10,3 +10,4 @@
 #![allow(clippy::cast_possible_truncation)]
 
 mod against_libseccomp;
+mod real_profile;

@@ -1,0 +1,164 @@
+//! The profile that podman, CRI-O and (with few differences) Docker give to each container: what it means, how long its
+//! program is, how long it takes to compile.
+
+use std::time::Instant;
+
+use dunnage::seccomp::bpf::{SeccompData, run};
+use dunnage::seccomp::{arch, compile, explain, flag};
+use dunnage::spec::{Arg, Seccomp, Syscall};
+use serde_json::{Value, json};
+
+use crate::against_libseccomp::{Oracle, token};
+
+const FILE: &str = "/usr/share/containers/seccomp.json";
+
+/// The capabilities of a container by default.
+const CAPS: [&str; 3] = ["CAP_CHOWN", "CAP_SYS_CHROOT", "CAP_SETUID"];
+
+/// What the engine makes of the profile for a container: `includes` and `excludes` applied, for x86_64.
+fn profile(caps: &[&str]) -> Seccomp {
+    let text = std::fs::read(FILE)
+        .unwrap_or_else(|e| panic!("{FILE}: {e}: install the package golang-github-containers-common"));
+    let file: Value = serde_json::from_slice(&text).unwrap();
+    let strings = |v: &Value| -> Vec<String> {
+        v.as_array().into_iter().flatten().map(|s| s.as_str().unwrap().to_owned()).collect()
+    };
+    let has = |of: &Value| {
+        let arch = strings(&of["arches"]).iter().any(|a| a == "amd64");
+        let cap = strings(&of["caps"]).iter().any(|c| caps.contains(&c.as_str()));
+        (arch, cap)
+    };
+    let mut syscalls = Vec::new();
+    for rule in file["syscalls"].as_array().unwrap() {
+        let (includes, excludes) = (&rule["includes"], &rule["excludes"]);
+        let (in_arch, in_cap) = has(includes);
+        let (out_arch, out_cap) = has(excludes);
+        if out_arch
+            || out_cap
+            || (!includes["arches"].is_null() && !in_arch)
+            || (!includes["caps"].is_null() && !in_cap)
+        {
+            continue;
+        }
+        let number = |v: &Value| v.as_u64().unwrap_or_default();
+        syscalls.push(Syscall {
+            names: strings(&rule["names"]),
+            action: rule["action"].as_str().unwrap().to_owned(),
+            errno_ret: rule["errnoRet"].as_u64().map(|e| e as u32),
+            args: rule["args"]
+                .as_array()
+                .into_iter()
+                .flatten()
+                .map(|a| Arg {
+                    index: number(&a["index"]) as u32,
+                    value: number(&a["value"]),
+                    value_two: number(&a["valueTwo"]),
+                    op: a["op"].as_str().unwrap().to_owned(),
+                })
+                .collect(),
+        });
+    }
+    Seccomp {
+        default_action: file["defaultAction"].as_str().unwrap().to_owned(),
+        default_errno_ret: file["defaultErrnoRet"].as_u64().map(|e| e as u32),
+        architectures: ["SCMP_ARCH_X86_64", "SCMP_ARCH_X86", "SCMP_ARCH_X32"].map(str::to_owned).to_vec(),
+        syscalls,
+        ..Seccomp::default()
+    }
+}
+
+/// Every number of every architecture, with the arguments that the profile's rules speak of.
+#[test]
+fn every_call_as_with_libseccomp() {
+    let native = arch::by_name("SCMP_ARCH_X86_64").unwrap();
+    let mut oracle = Oracle::start();
+    for caps in [&CAPS[..], &[], &["CAP_SYS_ADMIN", "CAP_AUDIT_WRITE", "CAP_SYS_PTRACE"]] {
+        let seccomp = profile(caps);
+        let program = compile(&seccomp, native, flag::SPEC_ALLOW).unwrap().unwrap();
+        assert_eq!((program.flags, program.notify), (flag::SPEC_ALLOW, false));
+        let arches = seccomp.architectures.iter().map(|a| arch::by_name(a).unwrap());
+        let ret = |name: &str, errno: Option<u32>| match name {
+            "SCMP_ACT_ALLOW" => 0x7fff_0000,
+            "SCMP_ACT_ERRNO" => 0x0005_0000 | errno.unwrap_or(1),
+            other => panic!("{other}"),
+        };
+        let rules = seccomp.syscalls.iter().flat_map(|s| {
+            let operator = |op: &str| match op {
+                "SCMP_CMP_NE" => 1,
+                "SCMP_CMP_EQ" => 4,
+                "SCMP_CMP_MASKED_EQ" => 7,
+                other => panic!("{other}"),
+            };
+            let args: Vec<_> = s.args.iter().map(|a| (a.index, operator(&a.op), a.value, a.value_two)).collect();
+            s.names.iter().map(move |n| (n, ret(&s.action, s.errno_ret), args.clone()))
+        });
+        let default = ret(&seccomp.default_action, seccomp.default_errno_ret);
+        let question = json!({
+            "default": default,
+            "arches": arches.clone().map(token).collect::<Vec<_>>(),
+            "remove_native": false,
+            "big_endian": false,
+            "rules": rules.collect::<Vec<_>>(),
+        });
+        let theirs = oracle.program(&question).unwrap();
+        let values = [0, 1, 5, 8, 9, 16, 40, 0x2_0000, 0x2_0008, 0xffff_ffff, 0x1_0000_0010, 0x7e02_0000, 0x1000_0000];
+        let mut calls = 0;
+        for arch in arches {
+            // From 1,000 on nothing can differ, but for the ENOSYS of runc, which here is the default anyway.
+            for nr in (0..1000).map(|n| arch.base | n) {
+                for a in values {
+                    for b in values {
+                        let data = SeccompData { nr, arch: arch.audit, args: [a, b, b, 0, 0, 0] };
+                        let (x, y) = (run(&program.filter, &data, false), run(&theirs, &data, false));
+                        // libseccomp 2.5 knows the calls of Linux 5.17.
+                        let newer = nr & !0x4000_0000 > 450;
+                        assert!(x == y || newer, "{} {data:x?}: {x:x?}, libseccomp {y:x?}", arch.name);
+                        calls += 1;
+                    }
+                }
+            }
+        }
+        println!("{caps:?}: {calls} calls, {} instructions, libseccomp {}", program.filter.len(), theirs.len());
+        assert!(program.filter.len() <= 250, "{}", program.filter.len());
+    }
+}
+
+#[test]
+fn compiles_in_200_microseconds() {
+    let native = arch::by_name("SCMP_ARCH_X86_64").unwrap();
+    let seccomp = profile(&CAPS);
+    let names: usize = seccomp.syscalls.iter().map(|s| s.names.len()).sum();
+    let mut times: Vec<_> = (0..201)
+        .map(|_| {
+            let start = Instant::now();
+            assert!(compile(&seccomp, native, flag::SPEC_ALLOW).unwrap().is_some());
+            start.elapsed()
+        })
+        .collect();
+    let first = times[0];
+    times.sort();
+    println!(
+        "{names} names on 3 architectures: the first time {first:?}, median {:?}, least {:?}",
+        times[100], times[0]
+    );
+    // The budget is that of a release build; a debug build is some twenty times slower.
+    let budget = if cfg!(debug_assertions) { 10_000 } else { 200 };
+    assert!(times[0].as_micros() < budget, "{:?}", times[0]);
+}
+
+#[test]
+fn says_what_it_does() {
+    let text = explain(&profile(&CAPS), arch::by_name("SCMP_ARCH_X86_64").unwrap(), flag::SPEC_ALLOW).unwrap();
+    for part in [
+        "default: ERRNO(38 ENOSYS)\n",
+        "flags: SECCOMP_FILTER_FLAG_SPEC_ALLOW\n",
+        "SCMP_ARCH_X86 (audit 0x40000003)\n",
+        "  ALLOW if a0 == 0xffffffff, else ALLOW if a0 == 0x20008, else ALLOW if a0 == 0x20000",
+        "    0  load arch\n    1  == 0xc000003e ? ",
+    ] {
+        assert!(text.contains(part), "no {part:?} in {text}");
+    }
+    let line = |starts: &str| text.lines().find(|l| l.starts_with(starts)).unwrap().to_owned();
+    assert!(line("  ALLOW: ").contains(" openat2 "));
+    assert!(line("  ERRNO(1 EPERM): ").contains(" kexec_load "));
+}
