@@ -27,6 +27,8 @@ pub const JEQ_K: u16 = 0x15;
 pub const JGT_K: u16 = 0x25;
 /// Skip `jt` if `A >= k`, else `jf`.
 pub const JGE_K: u16 = 0x35;
+/// Skip `jt` if `A & k != 0`, else `jf`.
+pub const JSET_K: u16 = 0x45;
 /// Return `k`.
 pub const RET_K: u16 = 0x06;
 
@@ -186,7 +188,8 @@ pub fn run(program: &[SockFilter], data: &SeccompData, big_endian: bool) -> Opti
             JEQ_K => usize::from(if a == i.k { i.jt } else { i.jf }),
             JGT_K => usize::from(if a > i.k { i.jt } else { i.jf }),
             JGE_K => usize::from(if a >= i.k { i.jt } else { i.jf }),
-            // libseccomp's programs have no other; ours neither.
+            JSET_K => usize::from(if a & i.k != 0 { i.jt } else { i.jf }),
+            // Neither our programs nor libseccomp's or runc's have others.
             _ => return None,
         };
         at = at.checked_add(taken)?.checked_add(1)?;

@@ -10,4 +10,5 @@
 #![allow(clippy::cast_possible_truncation)]
 
 mod against_libseccomp;
+mod against_runc;
 mod real_profile;
