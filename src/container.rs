@@ -76,11 +76,12 @@ impl Container {
             return self.kill_all();
         }
         self.state.init()?.ok_or_else(not_running)?.kill(signal)?;
-        if signal == libc::SIGKILL && cgroup::is_frozen(&self.paths())? {
-            // Processes frozen by cgroup v1 die only once they are thawed.
-            self.thaw()?;
-        }
-        Ok(())
+        if signal == libc::SIGKILL { self.thaw_to_die(cgroup::is_frozen(&self.paths())?) } else { Ok(()) }
+    }
+
+    /// Processes frozen by cgroup v1 die only once they are thawed.
+    fn thaw_to_die(&self, frozen: bool) -> Result<()> {
+        if frozen { self.thaw() } else { Ok(()) }
     }
 
     fn kill_all(&self) -> Result<()> {
@@ -221,8 +222,8 @@ pub fn delete(root: &Path, id: &str, force: bool) -> Result<()> {
             let container = Container::load(dir)?;
             match container.status()? {
                 Status::Stopped => {}
-                Status::Created => end(&container)?,
-                _ if force => end(&container)?,
+                status @ Status::Created => end(&container, status)?,
+                status if force => end(&container, status)?,
                 status => {
                     return Err(Error::new(format!("cannot delete container {id} that is not stopped: {status}")));
                 }
@@ -232,10 +233,16 @@ pub fn delete(root: &Path, id: &str, force: bool) -> Result<()> {
     }
 }
 
-/// Kills it and waits for the end of its init.
-fn end(container: &Container) -> Result<()> {
+/// Kills it and waits for the end of its init, one and the same process: the pid may be another's by then.
+fn end(container: &Container, status: Status) -> Result<()> {
     let init = container.state.init()?;
-    match container.kill(libc::SIGKILL) {
+    let killed = match &init {
+        Some(init) if container.has_own_pid_namespace() => {
+            init.kill(libc::SIGKILL).and_then(|()| container.thaw_to_die(status == Status::Paused))
+        }
+        _ => container.kill_all(),
+    };
+    match killed {
         Err(e) if !is_not_running(&e) => return Err(e),
         _ => {}
     }

@@ -32,7 +32,7 @@ pub use definition::shown_all as clap_command;
 pub use usage::Refusal;
 
 use crate::container::Container;
-use crate::error::{Error, Result};
+use crate::error::{Errno, Error, Result};
 use crate::log;
 use definition::{DEBUG, Definition, LOG, LOG_FORMAT, Matches, ROOT, ROOTLESS, SYSTEMD_CGROUP};
 
@@ -265,11 +265,17 @@ fn unavailable() -> Error {
     Error::new("not available in this build")
 }
 
-/// Writes to stdout, the whole or an error.
+/// Writes to stdout, the whole or an error; in one write(2), where std's stdout would make two of a last line without end.
 fn print(text: &str) -> Result<()> {
-    use std::io::Write;
-    let mut stdout = std::io::stdout().lock();
-    stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()).map_err(|e| Error::io("write /dev/stdout", &e))
+    let mut left = text.as_bytes();
+    while !left.is_empty() {
+        match nix::unistd::write(std::io::stdout(), left) {
+            Ok(n) => left = left.get(n..).unwrap_or_default(),
+            Err(Errno::EINTR) => {}
+            Err(e) => return Err(Error::sys("write /dev/stdout", e)),
+        }
+    }
+    Ok(())
 }
 
 #[cfg(test)]
