@@ -35,6 +35,10 @@ ARCHES = [
 # number, name, where, since
 NEWER = [
     (336, "uprobe", ["X86_64"], "6.18"),
+    (463, "setxattrat", None, "6.13"),
+    (464, "getxattrat", None, "6.13"),
+    (465, "listxattrat", None, "6.13"),
+    (466, "removexattrat", None, "6.13"),
     (467, "open_tree_attr", None, "6.15"),
     (468, "file_getattr", None, "6.17"),
     (469, "file_setattr", None, "6.17"),

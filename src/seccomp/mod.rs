@@ -157,3 +157,109 @@ fn flags(names: Option<&[String]>, supported: u32, notify: bool) -> Result<u32> 
     }
     Ok(flags)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const X86_64: &str = "SCMP_ARCH_X86_64";
+
+    fn parse(json: &str) -> Seccomp {
+        serde_json::from_str(json).unwrap()
+    }
+
+    fn compiled(json: &str) -> Result<Option<Program>> {
+        compile(&parse(json), arch::by_name(X86_64).unwrap(), flag::LOG | flag::SPEC_ALLOW | flag::WAIT_KILLABLE_RECV)
+    }
+
+    #[test]
+    fn says_what_is_wrong_and_where() {
+        #[rustfmt::skip]
+        let table = [
+            (r#"{"defaultAction": "SCMP_ACT_FOO"}"#,
+             "string SCMP_ACT_FOO is not a valid action for seccomp (config.json /linux/seccomp/defaultAction)"),
+            (r#"{"defaultAction": "", "syscalls": [{"names": ["read"], "action": "SCMP_ACT_ALLOW"}]}"#,
+             "string  is not a valid action for seccomp (config.json /linux/seccomp/defaultAction)"),
+            (r#"{"defaultAction": "SCMP_ACT_NOTIFY", "listenerPath": "/a"}"#,
+             "SCMP_ACT_NOTIFY cannot be used as default action (config.json /linux/seccomp/defaultAction)"),
+            (r#"{"defaultAction": "SCMP_ACT_KILL", "architectures": ["SCMP_ARCH_X86", "SCMP_ARCH_FOO"]}"#,
+             "string SCMP_ARCH_FOO is not a valid arch for seccomp (config.json /linux/seccomp/architectures/1)"),
+            (r#"{"defaultAction": "SCMP_ACT_KILL", "architectures": ["SCMP_ARCH_S390X"]}"#,
+             "error adding architecture to seccomp filter: SCMP_ARCH_S390X has not the byte order of SCMP_ARCH_X86_64 \
+              (config.json /linux/seccomp/architectures/0)"),
+            (r#"{"defaultAction": "SCMP_ACT_KILL", "flags": ["SECCOMP_FILTER_FLAG_FOO"]}"#,
+             "seccomp flag SECCOMP_FILTER_FLAG_FOO is not known to runc (config.json /linux/seccomp/flags/0)"),
+            (r#"{"defaultAction": "SCMP_ACT_ERRNO", "defaultErrnoRet": 4096}"#,
+             "errno 4096 of SCMP_ACT_ERRNO is more than 4095 (config.json /linux/seccomp/defaultAction)"),
+            (r#"{"defaultAction": "SCMP_ACT_KILL", "syscalls": [{"names": ["read"], "action": "ALLOW"}]}"#,
+             "string ALLOW is not a valid action for seccomp (config.json /linux/seccomp/syscalls/0/action)"),
+            (r#"{"defaultAction": "SCMP_ACT_KILL", "syscalls": [{"names": [""], "action": "SCMP_ACT_ALLOW"}]}"#,
+             "empty string is not a valid syscall (config.json /linux/seccomp/syscalls/0/names)"),
+            (r#"{"defaultAction": "SCMP_ACT_KILL", "syscalls": [{"names": ["read"], "action": "SCMP_ACT_ALLOW",
+                 "args": [{"index": 6, "value": 0, "op": "SCMP_CMP_EQ"}]}]}"#,
+             "syscalls only have up to 6 arguments, there is no argument 6 (config.json /linux/seccomp/syscalls/0/args/0)"),
+            (r#"{"defaultAction": "SCMP_ACT_KILL", "syscalls": [{"names": ["read"], "action": "SCMP_ACT_ALLOW",
+                 "args": [{"index": 0, "value": 0, "op": "SCMP_CMP_FOO"}]}]}"#,
+             "string SCMP_CMP_FOO is not a valid operator for seccomp (config.json /linux/seccomp/syscalls/0/args/0)"),
+            (r#"{"defaultAction": "SCMP_ACT_KILL", "listenerPath": "/a",
+                 "syscalls": [{"names": ["write"], "action": "SCMP_ACT_NOTIFY"}]}"#,
+             "SCMP_ACT_NOTIFY cannot be used for the write syscall (config.json /linux/seccomp/syscalls/0/action)"),
+            (r#"{"defaultAction": "SCMP_ACT_KILL", "syscalls": [{"names": ["read"], "action": "SCMP_ACT_NOTIFY"}]}"#,
+             "seccomp listenerPath is not set (config.json /linux/seccomp/listenerPath)"),
+        ];
+        for (json, message) in table {
+            assert_eq!(compiled(json).unwrap_err().to_string(), message);
+        }
+        let native = arch::by_name(X86_64).unwrap();
+        let old = parse(r#"{"defaultAction": "SCMP_ACT_KILL", "flags": ["SECCOMP_FILTER_FLAG_LOG"]}"#);
+        let message = compile(&old, native, 0).unwrap_err().to_string();
+        assert!(
+            message.starts_with("seccomp flag SECCOMP_FILTER_FLAG_LOG is not supported by the kernel"),
+            "{message}"
+        );
+    }
+
+    #[test]
+    fn flags_and_listener() {
+        let flags = |flags: &str, action: &str| {
+            let json = format!(
+                r#"{{"defaultAction": "SCMP_ACT_KILL", "listenerPath": "/a", {flags}
+                    "syscalls": [{{"names": ["read", "nonesuch"], "action": "{action}"}}]}}"#
+            );
+            let program = compiled(&json).unwrap().unwrap();
+            assert_eq!(program.unknown, ["nonesuch"]);
+            (program.flags, program.notify)
+        };
+        let all = r#""flags": ["SECCOMP_FILTER_FLAG_TSYNC", "SECCOMP_FILTER_FLAG_LOG", "SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV"],"#;
+        assert_eq!(flags("", "SCMP_ACT_ALLOW"), (flag::SPEC_ALLOW, false));
+        assert_eq!(flags(r#""flags": null,"#, "SCMP_ACT_ALLOW"), (flag::SPEC_ALLOW, false));
+        assert_eq!(flags(r#""flags": [],"#, "SCMP_ACT_ALLOW"), (0, false));
+        assert_eq!(flags(all, "SCMP_ACT_ALLOW"), (flag::LOG, false));
+        let notified = flag::LOG | flag::WAIT_KILLABLE_RECV | flag::NEW_LISTENER;
+        assert_eq!(flags(all, "SCMP_ACT_NOTIFY"), (notified, true));
+    }
+
+    #[test]
+    fn nothing_said_is_no_filter() {
+        assert_eq!(compiled("{}").unwrap(), None);
+        assert!(compiled(r#"{"defaultAction": "SCMP_ACT_ALLOW"}"#).unwrap().is_some());
+    }
+
+    #[test]
+    fn too_long_is_refused() {
+        let calls: Vec<String> = (0..3000)
+            .map(|i| {
+                format!(
+                    r#"{{"names": ["ioctl"], "action": "SCMP_ACT_ALLOW",
+                        "args": [{{"index": 1, "value": {i}, "op": "SCMP_CMP_EQ"}}, {{"index": 2, "value": {i}, "op": "SCMP_CMP_LT"}}]}}"#
+                )
+            })
+            .collect();
+        let json = format!(r#"{{"defaultAction": "SCMP_ACT_KILL", "syscalls": [{}]}}"#, calls.join(","));
+        let message = compiled(&json).unwrap_err().to_string();
+        assert!(
+            message.contains(" instructions, the kernel takes 4096 (config.json /linux/seccomp/syscalls)"),
+            "{message}"
+        );
+    }
+}

@@ -118,7 +118,7 @@ impl Drop for Oracle {
 }
 
 /// xorshift64*: the same profiles each time.
-struct Random(u64);
+pub struct Random(pub u64);
 
 impl Random {
     fn next(&mut self) -> u64 {
@@ -128,20 +128,20 @@ impl Random {
         self.0.wrapping_mul(0x2545_f491_4f6c_dd1d)
     }
 
-    fn below(&mut self, n: usize) -> usize {
+    pub fn below(&mut self, n: usize) -> usize {
         ((self.next() >> 33) as usize) % n
     }
 
-    fn one_in(&mut self, n: usize) -> bool {
+    pub fn one_in(&mut self, n: usize) -> bool {
         self.below(n) == 0
     }
 
-    fn of<T: Copy>(&mut self, from: &[T]) -> T {
+    pub fn of<T: Copy>(&mut self, from: &[T]) -> T {
         from[self.below(from.len())]
     }
 
     /// Values near each other, so that rules overlap, with and without a high word.
-    fn value(&mut self) -> u64 {
+    pub fn value(&mut self) -> u64 {
         let low = self.of(&[0, 1, 2, 3, 5, 0x10, 0x8000_0000, 0xffff_fffe, 0xffff_ffff]);
         let high = if self.one_in(3) { self.of(&[1, 2, 0x8000_0000, 0xffff_ffff]) } else { 0 };
         match self.below(8) {
@@ -157,15 +157,15 @@ pub fn token(arch: &Arch) -> u32 {
 }
 
 /// A rule as the oracle is told: name, action, [(index, operator, value, value two)].
-type Told = (String, u32, Vec<(u32, u32, u64, u64)>);
+pub type Told = (String, u32, Vec<(u32, u32, u64, u64)>);
 
-struct Case {
-    seccomp: Seccomp,
+pub struct Case {
+    pub seccomp: Seccomp,
     told: Vec<Told>,
     default: u32,
 }
 
-fn case(random: &mut Random, names: &[&str], arches: &[&str]) -> Case {
+pub fn case(random: &mut Random, names: &[&str], arches: &[&str]) -> Case {
     let action = |random: &mut Random, default: bool| loop {
         let (name, ret, errno) = random.of(&ACTIONS);
         if default && name == "SCMP_ACT_NOTIFY" {

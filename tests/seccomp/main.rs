@@ -9,6 +9,8 @@
 )]
 #![allow(clippy::cast_possible_truncation)]
 
+mod against_crates;
 mod against_libseccomp;
 mod against_runc;
+mod kernel;
 mod real_profile;

@@ -13,10 +13,10 @@ use crate::against_libseccomp::{Oracle, token};
 const FILE: &str = "/usr/share/containers/seccomp.json";
 
 /// The capabilities of a container by default.
-const CAPS: [&str; 3] = ["CAP_CHOWN", "CAP_SYS_CHROOT", "CAP_SETUID"];
+pub const CAPS: [&str; 3] = ["CAP_CHOWN", "CAP_SYS_CHROOT", "CAP_SETUID"];
 
 /// What the engine makes of the profile for a container: `includes` and `excludes` applied, for x86_64.
-fn profile(caps: &[&str]) -> Seccomp {
+pub fn profile(caps: &[&str]) -> Seccomp {
     let text = std::fs::read(FILE)
         .unwrap_or_else(|e| panic!("{FILE}: {e}: install the package golang-github-containers-common"));
     let file: Value = serde_json::from_slice(&text).unwrap();
