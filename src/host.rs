@@ -1,6 +1,11 @@
 //! This host, as far as a configuration's validity depends on it. Each fact is read when it is asked for and only then: most
 //! configurations ask for none. Knows nothing of what is done with the answers.
 
+use std::sync::OnceLock;
+
+use nix::fcntl::{OFlag, open};
+use nix::sys::stat::Mode;
+
 use std::os::unix::fs::MetadataExt;
 
 use nix::sys::statfs::statfs;
@@ -28,7 +33,14 @@ pub fn facts(cgroups: &cgroup::Host) -> HostFacts<'static> {
 /// Whether root here is not root on the host: /proc/self/uid_map is not the identity (user_namespaces(7)). Without a /proc
 /// that tells, we are taken to be in the initial user namespace.
 pub fn in_user_namespace() -> bool {
-    std::fs::read("/proc/self/uid_map").is_ok_and(|map| !is_identity(&map))
+    static ANSWER: OnceLock<bool> = OnceLock::new();
+    *ANSWER.get_or_init(|| {
+        // One read: a map of an initial user namespace is one line. std would ask for the size, and read again for the end.
+        let mut map = [0u8; 64];
+        let flags = OFlag::O_RDONLY | OFlag::O_CLOEXEC;
+        let read = open("/proc/self/uid_map", flags, Mode::empty()).and_then(|fd| nix::unistd::read(&fd, &mut map));
+        read.is_ok_and(|n| !is_identity(map.get(..n).unwrap_or_default()))
+    })
 }
 
 fn is_identity(uid_map: &[u8]) -> bool {

@@ -29,9 +29,10 @@ pub fn hook(init: &mut Init<'static>, h: &Hook) -> Done {
     let state = sys::memfd_create(c"state").at(Call::Open)?;
     write_state(&state, h)?;
     let (out, err) = (sys::memfd_create(c"stdout").at(Call::Open)?, sys::memfd_create(c"stderr").at(Call::Open)?);
-    let argv = program::pointers(h.args, None).at(Call::Execve)?;
+    let (mut room, mut more_room) = ([core::ptr::null(); 128], [core::ptr::null(); 128]);
+    let argv = program::pointers(h.args, None, &mut room).at(Call::Execve)?;
     let home = init.home.c_str().filter(|home| h.inherit_home && !home.is_empty());
-    let env = program::pointers(h.env, home).at(Call::Execve)?;
+    let env = program::pointers(h.env, home, &mut more_room).at(Call::Execve)?;
     match sys::fork(0).at(Call::Clone)? {
         Cloned::Child => {
             let errno = become_hook(h, [&state, &out, &err], argv, env);

@@ -13,7 +13,7 @@ pub fn enter_cgroups(init: &mut Init<'_>, first: Slot, count: u32) -> Done {
     for i in 0..count {
         if let Ok(door) = init.slot(Slot(first.0.saturating_add(i))) {
             sys::write(door, b"0").at(Call::Write)?;
-            drop(Fd::from_raw(door));
+            sys::close(door);
         }
     }
     Ok(())

@@ -4,7 +4,7 @@
 
 use crate::run::{At, Failure, Init};
 use crate::sys::{self, Errno, Fd};
-use crate::text::Path;
+use crate::text::{Path, Text};
 use core::ffi::CStr;
 use dunnage_steps::Call;
 
@@ -46,7 +46,14 @@ pub fn destination(
     // Most paths hold no link. Asking for that first tells it without another call.
     match sys::openat2(root, path, sys::O_PATH, 0, INSIDE | sys::RESOLVE_NO_SYMLINKS) {
         Ok(fd) => return Ok(Found { fd, plain: true }),
-        Err(Errno::ELOOP | Errno::ENOENT) => (),
+        // There was no link up to where the path ends.
+        Err(Errno::ENOENT) => {
+            let make = make()?;
+            return create_last(root, path, make)
+                .or_else(|_| create(root, path.to_bytes(), make, 0))
+                .or_else(|errno| refused(init, path, errno));
+        }
+        Err(Errno::ELOOP) => (),
         Err(errno) => return refused(init, path, errno),
     }
     match sys::openat2(root, path, sys::O_PATH, 0, INSIDE) {
@@ -57,6 +64,19 @@ pub fn destination(
         }
         Err(errno) => refused(init, path, errno),
     }
+}
+
+/// Makes what is missing if that is the last component only.
+fn create_last(root: i32, path: &CStr, make: Make) -> sys::Result<Found> {
+    let bytes = path.to_bytes();
+    let slash = bytes.iter().rposition(|b| *b == b'/').ok_or(Errno::ENOENT)?;
+    let (parent, name) = bytes.split_at(slash);
+    let (mut parent_text, mut name_text) = (Path::new(), Text::<256>::new());
+    let parent = parent_text.push(parent).push(b"/").c_str().ok_or(Errno::ENAMETOOLONG)?;
+    let name = name_text.push(name.get(1..).unwrap_or_default()).c_str().ok_or(Errno::ENAMETOOLONG)?;
+    let flags = sys::O_PATH | sys::O_DIRECTORY;
+    let dir = sys::openat2(root, parent, flags, 0, INSIDE | sys::RESOLVE_NO_SYMLINKS)?;
+    create_one(dir.raw(), name, make).map(|fd| Found { fd, plain: true })
 }
 
 /// A directory, made with its parents if it is missing.

@@ -80,7 +80,7 @@ pub fn seccomp(init: &mut Init<'_>, flags: u64, notify: bool, filter: Words<'_>)
     let listener = i32::try_from(listener).unwrap_or(-1);
     talk::tell(init, Barrier::Listener, listener.into())?;
     talk::wait(init, Barrier::Listening, Slot::NONE)?;
-    drop(sys::Fd::from_raw(listener));
+    sys::close(listener);
     Ok(())
 }
 
@@ -142,9 +142,13 @@ pub fn ids(uid: u32, gid: u32, set_groups: bool, groups: Words<'_>) -> Done {
         sys::prctl(sys::PR_SET_KEEPCAPS, 1, 0).at(Call::Prctl)?;
     }
     if set_groups {
-        let list = sys::numbers(groups.len().max(1)).at(Call::Setgroups)?;
+        let mut few = [0u32; 64];
+        let list = match few.get_mut(..groups.len()) {
+            Some(list) => list,
+            None => sys::numbers(groups.len()).at(Call::Setgroups)?,
+        };
         list.iter_mut().zip(groups.iter()).for_each(|(to, from)| *to = u32::try_from(from).unwrap_or(u32::MAX));
-        sys::setgroups(list.get(..groups.len()).unwrap_or_default()).at(Call::Setgroups)?;
+        sys::setgroups(list).at(Call::Setgroups)?;
     }
     sys::setresgid(gid).at(Call::Setresgid)?;
     sys::setresuid(uid).at(Call::Setresuid)

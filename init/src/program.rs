@@ -89,37 +89,51 @@ pub fn find(init: &mut Init<'_>, program: &CStr, path: &CStr) -> Done {
 }
 
 fn executable(path: &CStr) -> Done {
-    let file = sys::openat(Fd::CWD, path, sys::O_PATH).at(Call::Stat)?;
-    if sys::statx(file.raw(), c"").at(Call::Stat)?.is(sys::S_IFDIR) {
+    if sys::stat_path(path).at(Call::Stat)?.is(sys::S_IFDIR) {
         return Err(Errno::EISDIR).at(Call::Execve);
     }
     sys::access_execute(path).at(Call::Execve)
 }
 
-/// Waits until `start` reads from the fifo. Only a handle was kept of it, so that nothing of the host's can be reached
-/// through our descriptors meanwhile.
-pub fn fifo(init: &mut Init<'_>, from: Slot) -> Done {
+/// Waits until `start` reads from the fifo. Only a handle was kept of it, and nothing else of the host's: who is in the
+/// container meanwhile can reach nothing through our descriptors (CVE-2024-21626).
+pub fn fifo(init: &mut Init<'_>, from: Slot, close_from: u32) -> Done {
     let proc = init.proc.as_ref().map(Fd::raw).ok_or(Failure::found(Call::Plan))?;
+    let handle = init.slot(from)?;
+    let mut keep = [proc, handle];
+    let first = i32::try_from(close_from).unwrap_or(i32::MAX);
+    if sys::close_all_but(first, &mut keep).is_err() {
+        // No close_range: one by one, as far as we can have come.
+        (first..1024).filter(|fd| !keep.contains(fd)).for_each(sys::close);
+    }
     let mut path = Text::<32>::new();
-    let _ = write!(path, "self/fd/{}", init.slot(from)?);
+    let _ = write!(path, "self/fd/{handle}");
     let fifo = sys::openat(proc, path.c_str().unwrap_or(c""), sys::O_WRONLY).at(Call::Openat)?;
     sys::write(fifo.raw(), b"0").at(Call::Write).map(|_| ())
 }
 
+/// Room for the pointers of an ordinary command line or environment.
+pub type Room = [*const i8; 128];
+
 /// Pointers to strings, ended by a null, as execve(2) wants them.
-pub fn pointers(strs: Strs<'_>, more: Option<&CStr>) -> sys::Result<&'static [*const i8]> {
+pub fn pointers<'r>(strs: Strs<'_>, more: Option<&CStr>, room: &'r mut Room) -> sys::Result<&'r [*const i8]> {
+    let needed = strs.len().saturating_add(2);
+    let places = match room.get_mut(..needed) {
+        Some(places) => places,
+        None => sys::pointers(needed)?,
+    };
     let all = strs.map(Some).chain(core::iter::once(more)).flatten();
-    let places = sys::pointers(strs.len().saturating_add(2))?;
     places.iter_mut().zip(all).for_each(|(to, from)| *to = from.as_ptr().cast());
     Ok(places)
 }
 
 /// Becomes the program. `close_from`: the first descriptor that it does not get.
 pub fn exec(init: &mut Init<'_>, args: Strs<'_>, env: Strs<'_>, home: bool, close_from: u32) -> Done {
-    let argv = pointers(args, None).at(Call::Execve)?;
+    let (mut room, mut more_room) = ([core::ptr::null(); 128], [core::ptr::null(); 128]);
+    let argv = pointers(args, None, &mut room).at(Call::Execve)?;
     let home = if home { init.home.c_str() } else { None };
-    let envp = pointers(env, home).at(Call::Execve)?;
-    if sys::close_range_cloexec(close_from).is_err() {
+    let envp = pointers(env, home, &mut more_room).at(Call::Execve)?;
+    if sys::close_range_cloexec(i32::try_from(close_from).unwrap_or(i32::MAX)).is_err() {
         // All that we opened is marked already. What the parent passed is in the places and the socket.
         for fd in init.slots.into_iter().chain([init.sync]).filter(|fd| *fd > 2) {
             let _ = sys::set_cloexec(fd);

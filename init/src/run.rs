@@ -232,7 +232,7 @@ fn one_step(init: &mut Init<'static>, step: Step<Borrowed<'static>>) -> Done {
         Step::Hook { name: _, index: _, path, args, env, inherit_home, dir, timeout, state, state_end } => {
             hook::hook(init, &hook::Hook { path, args, env, inherit_home, dir, timeout, state, state_end })
         }
-        Step::Fifo { from } => program::fifo(init, from),
+        Step::Fifo { from, close_from } => program::fifo(init, from, close_from),
         Step::Exec { args, env, home, close_from } => program::exec(init, args, env, home, close_from),
     }
 }

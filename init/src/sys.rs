@@ -2,6 +2,7 @@
 //! use, named as the kernel names it. The only unsafe code of this program besides its entry. Knows no step.
 
 use core::ffi::CStr;
+use core::sync::atomic::{AtomicU32, Ordering};
 
 mod nr;
 
@@ -34,10 +35,37 @@ impl Fd {
     }
 }
 
+/// How many descriptors were let go without closing them.
+static LEFT_OPEN: AtomicU32 = AtomicU32::new(0);
+/// How many at most: far below any limit of open files.
+const LEFT_OPEN_MAX: u32 = 128;
+
 impl Drop for Fd {
+    /// All our descriptors are close-on-exec, and the first of them are left to that: a fifth of all calls would be close(2)
+    /// otherwise, for what lives a millisecond. Before waiting for `start`, [`close_all_but`] closes them.
     fn drop(&mut self) {
-        let _ = call(nr::CLOSE, [arg(self.0), 0, 0, 0, 0, 0]);
+        if LEFT_OPEN.fetch_add(1, Ordering::Relaxed) >= LEFT_OPEN_MAX {
+            close(self.0);
+        }
     }
+}
+
+/// close(2), at once.
+pub fn close(file: i32) {
+    let _ = call(nr::CLOSE, [arg(file), 0, 0, 0, 0, 0]);
+}
+
+/// Closes all descriptors from `first` on, but for these.
+pub fn close_all_but(first: i32, keep: &mut [i32]) -> Result<()> {
+    keep.sort_unstable();
+    let mut from = first;
+    for fd in keep.iter().copied().filter(|fd| *fd >= first) {
+        if from < fd {
+            close_range(from, fd.saturating_sub(1), 0)?;
+        }
+        from = fd.saturating_add(1);
+    }
+    close_range(from, i32::MAX, 0)
 }
 
 #[cfg(target_arch = "x86_64")]
@@ -238,6 +266,15 @@ impl Stat {
 
 /// statx(2) of the descriptor itself (empty path) or of a name in a directory, never following a link at its end.
 pub fn statx(dir: i32, path: &CStr) -> Result<Stat> {
+    stat(dir, path, AT_SYMLINK_NOFOLLOW | AT_EMPTY_PATH)
+}
+
+/// The same of what a path leads to.
+pub fn stat_path(path: &CStr) -> Result<Stat> {
+    stat(Fd::CWD, path, 0)
+}
+
+fn stat(dir: i32, path: &CStr, flags: usize) -> Result<Stat> {
     #[repr(C)]
     #[derive(Default)]
     struct Time {
@@ -271,7 +308,6 @@ pub fn statx(dir: i32, path: &CStr) -> Result<Stat> {
     const BASIC_STATS_AND_MNT_ID: usize = 0x7ff | 0x1000;
     const MOUNT_ROOT: u64 = 0x2000;
     let mut s = Statx::default();
-    let flags = AT_SYMLINK_NOFOLLOW | AT_EMPTY_PATH;
     call(nr::STATX, [arg(dir), ptr(path), flags, BASIC_STATS_AND_MNT_ID, at_mut(&mut s), 0])?;
     let [atime, _, _, mtime] = s.times;
     Ok(Stat {
@@ -363,9 +399,13 @@ pub struct PollFd {
 pub const POLLIN: i16 = 1;
 
 /// Marks every descriptor from `first` on as closed by execve.
-pub fn close_range_cloexec(first: u32) -> Result<()> {
+pub fn close_range_cloexec(first: i32) -> Result<()> {
     const CLOSE_RANGE_CLOEXEC: usize = 4;
-    none(call(nr::CLOSE_RANGE, [word(first.into()), word(u32::MAX.into()), CLOSE_RANGE_CLOEXEC, 0, 0, 0]))
+    close_range(first, i32::MAX, CLOSE_RANGE_CLOEXEC)
+}
+
+fn close_range(first: i32, last: i32, flags: usize) -> Result<()> {
+    none(call(nr::CLOSE_RANGE, [arg(first), arg(last), flags, 0, 0, 0]))
 }
 
 pub fn set_cloexec(file: i32) -> Result<()> {

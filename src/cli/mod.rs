@@ -260,11 +260,6 @@ fn open(global: &Global, id: &str) -> Result<Container> {
     Container::open(&root::find(global)?.path, id)
 }
 
-/// For a command whose work is not there.
-fn unavailable() -> Error {
-    Error::new("not available in this build")
-}
-
 /// Writes to stdout, the whole or an error; in one write(2), where std's stdout would make two of a last line without end.
 fn print(text: &str) -> Result<()> {
     let mut left = text.as_bytes();

@@ -22,6 +22,7 @@ use crate::plan::{Plan, mounts};
 use crate::spec::oci_state::{OciState, Status};
 use crate::spec::{Spec, parse, problem, validate};
 use crate::state::{Config, ContainerDir, Creating, Origin, Root};
+use crate::sys::descriptors::stdio;
 use crate::{host, log};
 
 /// What the command line says.
@@ -88,7 +89,11 @@ pub fn run(args: &Arguments, run: Run) -> Result<u8> {
     if run.detach {
         made.hand_over()?;
         made.started()?;
-        return made.wait_until_ready().map(|()| 0);
+        if let Err(e) = made.wait_until_ready() {
+            // The container runs; that the service manager does not hear of it is between the two of them.
+            log::warn(e);
+        }
+        return Ok(0);
     }
     made.foreground()
 }
@@ -223,7 +228,7 @@ impl<'a> Bundle<'a> {
         let keep = self.run.is_some_and(|r| r.keep);
         let outcome = self.execute(&plan, &mut creating, owned.as_ref(), paths, denied, config);
         match outcome {
-            Ok(outcome) => Ok(Made { bundle: self, dir: Some(creating.into_dir()), outcome, sockets }),
+            Ok(outcome) => Ok(Made { bundle: self, dir: Some(creating.into_dir()), outcome, sockets, ended: false }),
             Err(failed) => {
                 let error = failed.error.clone();
                 if !keep {
@@ -267,6 +272,8 @@ impl<'a> Bundle<'a> {
         };
         let detached = self.run.is_none_or(|r| r.detach);
         let signals = if detached { None } else { Some(Signals::block().map_err(none)?) };
+        // A caller that ignores SIGCHLD would have our children reap themselves.
+        crate::sys::children::restore_sigchld();
         let stdio = self.stdio(detached).map_err(none)?;
         let linux = self.spec.linux.clone().unwrap_or_default();
         let mut execution = Execution::new(plan, self.identity());
@@ -331,11 +338,12 @@ impl<'a> Bundle<'a> {
     }
 }
 
-/// Connected before anything is made, so that a dead one fails first.
+/// Connected and opened before anything is made, so that a dead one fails first.
 #[derive(Default)]
 struct Sockets {
     console: Option<FdSocket>,
     pidfd: Option<FdSocket>,
+    terminal: Option<HostTerminal>,
 }
 
 impl Sockets {
@@ -346,6 +354,7 @@ impl Sockets {
         Ok(Sockets {
             console: args.console_socket.as_deref().map(FdSocket::console).transpose()?,
             pidfd: args.pidfd_socket.as_deref().map(FdSocket::pidfd).transpose()?,
+            terminal: if bundle.terminal() && !detached { Some(HostTerminal::open()?) } else { None },
         })
     }
 }
@@ -372,6 +381,8 @@ pub struct Made<'a> {
     dir: Option<ContainerDir>,
     outcome: Outcome,
     sockets: Sockets,
+    /// The process has been waited for.
+    ended: bool,
 }
 
 impl Made<'_> {
@@ -386,6 +397,7 @@ impl Made<'_> {
 
     fn give(&mut self) -> Result<()> {
         if let (Some(socket), Some(master)) = (self.sockets.console.take(), self.outcome.console.take()) {
+            console::check_master(master.as_fd())?;
             socket.send_console(master.as_fd())?;
         }
         if let Some(socket) = self.sockets.pidfd.take() {
@@ -413,11 +425,16 @@ impl Made<'_> {
 
     /// Until the program ends; the result is its exit code.
     fn foreground(mut self) -> Result<u8> {
-        if let Some(master) = self.outcome.console.take() {
-            let console = HostTerminal::open()?.attach(master)?;
-            console.resize();
-            let (stdin, stdout) = (std::io::stdin(), std::io::stdout());
-            self.outcome.relay = Relay::terminal(console, stdin.as_fd(), stdout.as_fd())?;
+        if let (Some(master), Some(terminal)) = (self.outcome.console.take(), self.sockets.terminal.take()) {
+            let attached = console::check_master(master.as_fd()).and_then(|()| terminal.attach(master));
+            let [stdin, stdout, _] = stdio();
+            match attached.and_then(|console| Relay::terminal(console, stdin, stdout)) {
+                Ok(relay) => self.outcome.relay = relay,
+                Err(e) => {
+                    self.destroy().unwrap_or_else(log::warn);
+                    return Err(e);
+                }
+            }
         }
         self.hand_over()?;
         self.started()?;
@@ -426,18 +443,22 @@ impl Made<'_> {
         let foreground =
             Foreground { signals, process: &process.pidfd, pid: process.pid, relay, notify: notify.as_mut() };
         let exit = foreground.wait()?;
-        foreground::drain(relay, signals)?;
+        self.ended = true;
         if !self.bundle.run.is_some_and(|r| r.keep)
             && let Err(e) = self.destroy()
         {
             log::warn(e);
+        }
+        // Last: who else has the pipes open may have been killed only now.
+        if let Outcome { relay, signals: Some(signals), .. } = &mut self.outcome {
+            foreground::drain(relay, signals)?;
         }
         Ok(u8::try_from(exit.shell_status()).unwrap_or(255))
     }
 
     fn destroy(&mut self) -> Result<()> {
         // A process that still runs is killed; one that we have waited for is gone.
-        if self.outcome.process.pidfd.send_signal(libc::SIGKILL).is_ok() {
+        if !self.ended && self.outcome.process.pidfd.send_signal(libc::SIGKILL).is_ok() {
             self.outcome.process.pidfd.reap().ok();
         }
         self.dir.take().map_or(Ok(()), |dir| Container::load(dir)?.destroy())

@@ -20,6 +20,7 @@ use crate::plan::compile::Options;
 use crate::plan::exec::{self, Request};
 use crate::spec::{self, problem, validate};
 use crate::state::{self, Config, ContainerDir, State, Status};
+use crate::sys::descriptors::stdio as stdio_fds;
 use crate::{host, log};
 
 /// What the command line says.
@@ -89,6 +90,7 @@ pub fn exec(args: &Arguments, target: &Target, mut process: spec::Process) -> Re
     check(&process, &linux, &cgroups, config)?;
     let console_socket = args.console_socket.as_deref().map(FdSocket::console).transpose()?;
     let pidfd_socket = args.pidfd_socket.as_deref().map(FdSocket::pidfd).transpose()?;
+    let terminal = if process.terminal && !args.detach { Some(HostTerminal::open()?) } else { None };
     let init = target.state.init()?.ok_or_else(|| Error::new("cannot exec in a stopped container"))?;
 
     let names = config.namespaces.iter().map(|n| n.kind.clone());
@@ -109,6 +111,8 @@ pub fn exec(args: &Arguments, target: &Target, mut process: spec::Process) -> Re
         foreground::become_subreaper()?;
     }
     let signals = if args.detach { None } else { Some(Signals::block()?) };
+    // A caller that ignores SIGCHLD would have our children reap themselves.
+    crate::sys::children::restore_sigchld();
     let owner = Owner { uid: host_id(&linux.uid_mappings, process.user.uid), gid: host_id(&linux.gid_mappings, 0) };
     let stdio = match (process.terminal, args.detach) {
         (true, _) => StdioPlan::terminal(),
@@ -126,8 +130,7 @@ pub fn exec(args: &Arguments, target: &Target, mut process: spec::Process) -> Re
     execution.extra = extra.count();
     if let Err(e) = execution.run() {
         if let Some(process) = &execution.process {
-            process.pidfd.send_signal(libc::SIGKILL).ok();
-            process.pidfd.reap().ok();
+            end(process);
         }
         return Err(e.doing("unable to start container process"));
     }
@@ -135,25 +138,37 @@ pub fn exec(args: &Arguments, target: &Target, mut process: spec::Process) -> Re
     let started = started.ok_or_else(|| Error::new("the plan started no process"))?;
 
     let mut relay = stdio.relay;
-    match (console_socket, console) {
-        (Some(socket), Some(master)) => socket.send_console(master.as_fd())?,
-        (None, Some(master)) => {
-            let console = HostTerminal::open()?.attach(master)?;
-            console.resize();
-            relay = Relay::terminal(console, std::io::stdin().as_fd(), std::io::stdout().as_fd())?;
+    let handed_over = || -> Result<()> {
+        if let Some(master) = console {
+            console::check_master(master.as_fd())?;
+            match (console_socket, terminal) {
+                (Some(socket), _) => socket.send_console(master.as_fd())?,
+                (None, Some(terminal)) => {
+                    let [stdin, stdout, _] = stdio_fds();
+                    relay = Relay::terminal(terminal.attach(master)?, stdin, stdout)?;
+                }
+                (None, None) => (),
+            }
         }
-        _ => (),
-    }
-    if let Some(socket) = pidfd_socket {
-        socket.send_pidfd(PidfdPayload::Setns, started.pidfd.as_fd())?;
-    }
-    if let Some(file) = &pid_file {
-        file.write(started.pid)?;
+        if let Some(socket) = pidfd_socket {
+            socket.send_pidfd(PidfdPayload::Setns, started.pidfd.as_fd())?;
+        }
+        pid_file.as_ref().map_or(Ok(()), |file| file.write(started.pid))
+    };
+    if let Err(e) = handed_over() {
+        end(&started);
+        return Err(e);
     }
     match signals {
         None => Ok(0),
         Some(signals) => wait(&started, &signals, &mut relay),
     }
+}
+
+/// Nobody would know of it.
+fn end(process: &Process) {
+    process.pidfd.send_signal(libc::SIGKILL).ok();
+    process.pidfd.reap().ok();
 }
 
 fn wait(process: &Process, signals: &Signals, relay: &mut Relay) -> Result<u8> {

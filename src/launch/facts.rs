@@ -10,7 +10,7 @@ use crate::cgroup::{Host, Paths};
 use crate::error::{Errno, Error, Result};
 use crate::host;
 use crate::plan::Facts;
-use crate::spec::{Spec, names};
+use crate::spec::{Capabilities, Spec, names};
 
 /// What this process may give: its permitted set.
 pub fn own_capabilities() -> Result<u64> {
@@ -47,17 +47,27 @@ fn proc_mounts(rootfs: &str) -> Result<Vec<String>> {
     Ok(text.lines().filter_map(full).collect())
 }
 
+/// CAP_AUDIT_READ: every kernel that we run on has it.
+const OLDEST_LAST_CAPABILITY: u8 = 37;
+
+fn names_recent(caps: &Capabilities) -> bool {
+    let sets = [&caps.bounding, &caps.effective, &caps.permitted, &caps.ambient];
+    let all = sets.into_iter().flatten().chain(caps.inheritable.iter().flatten());
+    all.filter_map(|name| names::capability(name)).any(|bit| bit > OLDEST_LAST_CAPABILITY)
+}
+
 /// The facts for creating a container.
 pub fn gather(spec: &Spec, cgroups: Host, paths: &Paths, rootfs: &str, no_pivot: bool) -> Result<Facts> {
     let process = spec.process.as_ref();
-    let has_caps = process.is_some_and(|p| p.capabilities.is_some());
+    let caps = process.and_then(|p| p.capabilities.as_ref());
     let terminal = process.is_some_and(|p| p.terminal);
     let filtered = spec.linux.as_ref().is_some_and(|l| l.seccomp.is_some());
     Ok(Facts {
         euid: geteuid().as_raw(),
         in_user_namespace: host::in_user_namespace(),
-        capabilities: if has_caps { own_capabilities()? } else { 0 },
-        last_capability: if has_caps { host::last_capability() } else { 0 },
+        capabilities: if caps.is_some() { own_capabilities()? } else { 0 },
+        // The kernel is asked only if one is named that the oldest kernels do not have.
+        last_capability: if caps.is_some_and(names_recent) { host::last_capability() } else { OLDEST_LAST_CAPABILITY },
         cgroups,
         cgroup_paths: paths.0.clone(),
         proc_mounts: if no_pivot { proc_mounts(rootfs)? } else { Vec::new() },

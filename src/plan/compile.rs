@@ -181,7 +181,7 @@ pub fn create(request: &Request<'_>, facts: &Facts) -> Result<Plan> {
     p.child.extend(late);
     p.child_says(Barrier::Done);
     if let Some(from) = fifo {
-        p.always(Step::Fifo { from });
+        p.always(Step::Fifo { from, close_from: options.extra_descriptors.saturating_add(3) });
     }
     process::hooks(p, request, "startContainer", &hooks.start_container, "", &enter)?;
     p.child(process::execute(program, options)?, "/process/args");

@@ -227,8 +227,8 @@ steps! {
     /// Runs a hook in the container. Its state document is `state`, this process's pid, then `state_end`; without
     /// `state_end` it is `state` alone.
     Hook "hook" { name: Str, index: u32, path: Str, args: Strs, env: Strs, inherit_home: bool, dir: Str, timeout: u64, state: Str, state_end: Str }
-    /// Waits until `start` opens the exec fifo, and writes to it.
-    Fifo "fifo" { from: Slot }
+    /// Waits until `start` opens the exec fifo, and writes to it. Before that, all descriptors from `close_from` on are closed.
+    Fifo "fifo" { from: Slot, close_from: u32 }
     /// Becomes the user's program; with `home` its environment gets what `home` found. It inherits the descriptors below
     /// `close_from`.
     Exec "exec" { args: Strs, env: Strs, home: bool, close_from: u32 }
