@@ -114,7 +114,7 @@ impl Assembler {
         self.push(AND_K, 0, 0, mask)
     }
 
-    /// The program, from its beginning.
+    /// The program, from its beginning. If it is longer than [`MAX_INSTRUCTIONS`] it is no program.
     pub fn finish(mut self) -> Vec<SockFilter> {
         self.reversed.reverse();
         self.reversed
@@ -134,7 +134,10 @@ impl Assembler {
     }
 
     fn push(&mut self, code: u16, jt: u8, jf: u8, k: u32) -> Label {
-        self.reversed.push(SockFilter { code, jt, jf, k });
+        // One more than the kernel takes is enough to be refused: a hostile profile costs no more memory than that.
+        if self.reversed.len() <= MAX_INSTRUCTIONS {
+            self.reversed.push(SockFilter { code, jt, jf, k });
+        }
         Label(self.reversed.len().saturating_sub(1))
     }
 }
