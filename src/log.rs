@@ -206,7 +206,9 @@ impl Logger {
 
     fn line(&self, level: Level, message: &str, fields: &[Field<'_>], at: &Location<'_>) -> String {
         let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-        let record = Record { level, message, fields, at: self.debug.then_some(at), time: Rfc3339(now) };
+        // A function that was handed to one of the library (`for_each(log::warn)`) is called from there: of no use.
+        let at = Some(at).filter(|at| self.debug && !at.file().starts_with('/'));
+        let record = Record { level, message, fields, at, time: Rfc3339(now) };
         match self.format {
             Format::Json => record.json(),
             Format::Text if self.file.is_none() && std::io::stderr().is_terminal() => {

@@ -21,7 +21,7 @@ extern "C" fn main() -> i32 {
 
 fn run(argv: Vec<OsString>) -> u8 {
     let Parsed { global, command } = cli::parse(argv);
-    if let Err(e) = global.open_log() {
+    if let Err(e) = global.prepare() {
         return fail(&e, 1);
     }
     match command {
@@ -39,7 +39,8 @@ fn run(argv: Vec<OsString>) -> u8 {
 /// A caller that closed its end of stdout or stderr still gets the exit code.
 fn refuse(refusal: &Refusal) -> u8 {
     std::io::stderr().write_all(refusal.stderr.as_bytes()).ok();
-    std::io::stdout().write_all(refusal.stdout.as_bytes()).ok();
+    let mut stdout = std::io::stdout();
+    stdout.write_all(refusal.stdout.as_bytes()).and_then(|()| stdout.flush()).ok();
     fail(&refusal.error, refusal.code)
 }
 

@@ -108,13 +108,14 @@ impl Global {
         if Path::new(&self.argv0).file_name() == Some(OsStr::new("runc")) { "runc" } else { "dunnage" }
     }
 
-    /// Sends log records where the flags say.
+    /// What comes before any command: sends log records where the flags say, and refuses a root that cannot be meant.
     ///
     /// # Errors
-    /// An unknown `--log-format`, a `--log` that does not open.
-    pub fn open_log(&self) -> Result<()> {
+    /// An unknown `--log-format`, a `--log` that does not open, `--root /`.
+    pub fn prepare(&self) -> Result<()> {
         let format = log::Format::parse(self.log_format.as_deref().unwrap_or("text"))?;
-        log::open(self.debug, format, self.log.as_deref())
+        log::open(self.debug, format, self.log.as_deref())?;
+        root::given(self).map(drop)
     }
 }
 

@@ -34,11 +34,7 @@ struct Facts {
 /// # Errors
 /// `--root /`; a runtime directory that is not ours to write.
 pub fn find(global: &Global) -> Result<Root> {
-    if let Some(given) = &global.root {
-        let path = clean(&absolute(given)?);
-        if path == Path::new("/") {
-            return Err(Error::new("Option --root argument should not be set to /"));
-        }
+    if let Some(path) = given(global)? {
         return Ok(Root { path, explicit: true });
     }
     let mut facts = Facts {
@@ -57,6 +53,19 @@ pub fn find(global: &Global) -> Result<Root> {
             Ok(Root { path, explicit: false })
         }
     }
+}
+
+/// What `--root` says, absolute and clean.
+///
+/// # Errors
+/// It is `/`, or relative to a directory that is gone.
+pub fn given(global: &Global) -> Result<Option<PathBuf>> {
+    let Some(given) = &global.root else { return Ok(None) };
+    let path = clean(&absolute(given)?);
+    if path == Path::new("/") {
+        return Err(Error::new("Option --root argument should not be set to /"));
+    }
+    Ok(Some(path))
 }
 
 /// The per-user root, where it is the default.

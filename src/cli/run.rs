@@ -1,6 +1,6 @@
 //! `run`: flags -> `launch::run`, create and start in one.
 
-use super::create::{CreateArgs, NO_NEW_KEYRING, NO_PIVOT};
+use super::create::{CreateArgs, NO_NEW_KEYRING, NO_PIVOT, arguments};
 use super::definition::shared::{BUNDLE, CONSOLE_SOCKET, DETACH, PID_FILE, PIDFD_SOCKET, PRESERVE_FDS};
 use super::definition::{Definition, Flag, Takes};
 use super::{Command, Global, Matches};
@@ -64,6 +64,6 @@ impl RunArgs {
 
 pub(super) fn run(global: &Global, args: &RunArgs) -> Result<u8> {
     let RunArgs { detach, keep, no_subreaper, .. } = *args;
-    let create = super::create::arguments(global, &args.create)?;
-    launch::create::run(&create, Run { detach, keep, no_subreaper }).doing(|| "runc run failed")
+    let run = || launch::create::run(&arguments(global, &args.create)?, Run { detach, keep, no_subreaper });
+    run().doing(|| "runc run failed")
 }

@@ -241,3 +241,43 @@ fn definitions_hold_no_contradiction() {
         assert!(details.lines().all(|l| l.len() <= 80), "{details}");
     }
 }
+
+/// Words that mean something, mixed with any bytes.
+fn word() -> impl proptest::strategy::Strategy<Value = OsString> {
+    use proptest::prelude::*;
+    use std::os::unix::ffi::OsStringExt;
+    let names = COMMANDS.iter().map(|d| d.name.to_owned());
+    let flags = COMMANDS.iter().flat_map(|d| d.flags).chain(definition::GLOBAL).map(|f| f.long);
+    let known: Vec<String> = names
+        .chain(flags.flat_map(|name| [format!("--{name}"), format!("-{name}=1"), format!("--{name}=")]))
+        .chain(["--", "-", "", "=", "--=", "-h", "-v", "-f"].map(str::to_owned))
+        .collect();
+    prop_oneof![
+        4 => proptest::sample::select(known).prop_map(OsString::from),
+        1 => proptest::collection::vec(any::<u8>(), 0..6).prop_map(OsString::from_vec),
+    ]
+}
+
+proptest::proptest! {
+    /// Whatever is typed, it is a command or a refusal.
+    #[test]
+    fn any_words_are_understood_or_refused(words in proptest::collection::vec(word(), 0..8)) {
+        let parsed = parse(std::iter::once("runc".into()).chain(words).collect());
+        match parsed.command {
+            Ok(command) => assert!([1, 255].contains(&command.failure_code())),
+            Err(refusal) => {
+                assert!([1, 3].contains(&refusal.code));
+                assert!(!refusal.error.to_string().is_empty());
+            }
+        }
+    }
+
+    /// What follows the first argument of `exec` reaches the program as it is, but for one `--` in front.
+    #[test]
+    fn exec_hands_over_what_follows_the_id(words in proptest::collection::vec(word(), 1..6)) {
+        let line = ["runc", "exec", "-t", "c"].map(OsString::from).into_iter().chain(words.iter().cloned());
+        let Ok(Command::Exec(args)) = parse(line.collect()).command else { panic!("refused") };
+        let wanted = if words[0] == "--" { &words[1..] } else { &words[..] };
+        assert_eq!((args.id.as_str(), args.tty, args.args.as_slice()), ("c", true, wanted));
+    }
+}

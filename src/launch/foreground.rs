@@ -85,6 +85,8 @@ struct Ready {
 impl Foreground<'_> {
     /// Until the process ends. What it wrote last may still be in [`drain`]'s hands then.
     pub fn wait(mut self) -> Result<Exit> {
+        // From here on the container has started, and it may run for long: what was to be said of its start is said now.
+        crate::log::flush();
         loop {
             let ready = self.poll()?;
             // Output first: what the process did before it ended comes before its end.
