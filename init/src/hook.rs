@@ -14,6 +14,8 @@ use dunnage_steps::wire::Strs;
 
 /// The fields of [`dunnage_steps::Step::Hook`].
 pub struct Hook {
+    pub name: &'static CStr,
+    pub index: u32,
     pub path: &'static CStr,
     pub args: Strs<'static>,
     pub env: Strs<'static>,
@@ -26,6 +28,33 @@ pub struct Hook {
 
 /// Runs a hook to its end.
 pub fn hook(init: &mut Init<'static>, h: &Hook) -> Done {
+    init.hook = Some((h.name, h.index));
+    let done = run(init, h);
+    if done.is_ok() {
+        init.hook = None;
+    }
+    done
+}
+
+/// For a failure that only the container's standard error hears of: `error running NAME hook #I: exit status 3, stdout: ...`.
+pub fn name_failed(init: &mut Init<'_>, failure: &Failure) {
+    let Some((name, index)) = init.hook else { return };
+    let mut text = Text::<1024>::new();
+    text.push(b"error running ").push(name.to_bytes());
+    let _ = write!(text, " hook #{index}: ");
+    match failure.call {
+        Call::HookFailed => {
+            let _ = write!(text, "exit status {}, ", failure.value);
+            text.push(init.detail.as_bytes());
+        }
+        call => {
+            text.push(call.name().as_bytes());
+        }
+    }
+    init.detail = text;
+}
+
+fn run(init: &mut Init<'static>, h: &Hook) -> Done {
     let state = sys::memfd_create(c"state").at(Call::Open)?;
     write_state(&state, h)?;
     let (out, err) = (sys::memfd_create(c"stdout").at(Call::Open)?, sys::memfd_create(c"stderr").at(Call::Open)?);

@@ -85,17 +85,13 @@ pub fn seccomp(init: &mut Init<'_>, flags: u64, notify: bool, filter: Words<'_>)
 }
 
 /// Goes to the working directory, if root may.
-pub fn cwd(init: &mut Init<'_>, path: &CStr, create: bool) -> Done {
-    let fd = if create {
-        path::directory(init, path)?.fd
-    } else {
-        match path::open(init, path, sys::O_DIRECTORY)? {
-            Err(Errno::EACCES | Errno::EPERM) => {
-                init.cwd_pending = true;
-                return Ok(());
-            }
-            r => r.at(Call::Chdir)?,
+pub fn cwd(init: &mut Init<'_>, path: &CStr) -> Done {
+    let fd = match path::open(init, path, sys::O_DIRECTORY)? {
+        Err(Errno::EACCES | Errno::EPERM) => {
+            init.cwd_pending = true;
+            return Ok(());
         }
+        r => r.at(Call::Chdir)?,
     };
     match sys::fchdir(fd.raw()) {
         // Root is not root on NFS, and not without capabilities.

@@ -70,7 +70,14 @@ pub fn find(init: &mut Init<'_>, program: &CStr, path: &CStr) -> Done {
     init.program.clear();
     if name.contains(&b'/') {
         init.program.push(name);
-        return executable(init.program.c_str().ok_or(Failure::of(Call::Execve, Errno::ENAMETOOLONG))?);
+        let path = init.program.c_str().ok_or(Failure::of(Call::Execve, Errno::ENAMETOOLONG))?;
+        let found = executable(path);
+        if let Err(Failure { call: Call::Execve, errno: Errno::EACCES, .. }) = found
+            && sys::stat_path(path).is_ok_and(|s| s.mode & 0o111 == 0o111)
+        {
+            init.detail.push(b"it has the execute permission, so its mount has noexec");
+        }
+        return found;
     }
     for directory in path.to_bytes().split(|b| *b == b':') {
         let relative = !directory.starts_with(b"/");
@@ -236,6 +243,11 @@ fn elf_loader(file: &Fd, head: &[u8]) -> Option<Text<256>> {
 pub fn say_why(init: &Init<'_>, failure: &Failure) {
     let mut text = Text::<2048>::new();
     let program = init.program.as_bytes();
+    if init.hook.is_some() {
+        text.push(init.detail.as_bytes()).push(b"\n");
+        let _ = sys::write(2, text.as_bytes());
+        return;
+    }
     if failure.call == Call::Execve {
         text.push(b"exec ").push(program).push(b": ").push(errno_text(failure.errno));
     } else {

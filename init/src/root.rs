@@ -3,7 +3,7 @@
 use crate::run::{At, Done, Failure, Init};
 use crate::sys::{self, Errno, Fd};
 use core::ffi::CStr;
-use dunnage_steps::Call;
+use dunnage_steps::{Call, Slot};
 use dunnage_steps::flags::MountFlags;
 
 /// Keeps the root; with `bind` as a mount of its own, which pivot_root(2) asks for.
@@ -26,6 +26,17 @@ pub fn root(init: &mut Init<'static>, path: &CStr, bind: bool) -> Done {
     };
     init.root = Some(tree);
     Ok(())
+}
+
+/// Makes a directory the root.
+pub fn init_root(init: &mut Init<'static>, from: Slot) -> Done {
+    match init.slot(from) {
+        Ok(fd) => {
+            init.root = Some(Fd::from_raw(fd));
+            chroot(init)
+        }
+        Err(_) => root(init, c"/", false),
+    }
 }
 
 /// Changes the propagation of the mount that `path` is on.

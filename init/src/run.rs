@@ -75,6 +75,8 @@ pub struct Init<'a> {
     pub program: Path,
     /// `HOME=...` of the user.
     pub home: Path,
+    /// The hook that is running, or failed: its name and number.
+    pub hook: Option<(&'a CStr, u32)>,
     /// The parent was told `done` and no longer listens; failures go to standard error.
     pub done: bool,
 }
@@ -121,6 +123,7 @@ pub fn run(sync: i32, plan: i32, len: usize) -> ! {
         cwd_pending: false,
         program: Path::new(),
         home: Path::new(),
+        hook: None,
         done: false,
     };
     let failure = match sys::map(plan, len) {
@@ -131,6 +134,7 @@ pub fn run(sync: i32, plan: i32, len: usize) -> ! {
         Err(errno) => Failure::of(Call::Plan, errno),
     };
     if init.done {
+        hook::name_failed(&mut init, &failure);
         program::say_why(&init, &failure);
     } else {
         talk::report(&init, Say::Failed, &failure);
@@ -179,6 +183,7 @@ fn one_step(init: &mut Init<'static>, step: Step<Borrowed<'static>>) -> Done {
         Step::Propagation { flags } => sys::mount(None, c"/", None, flags.0, None).at(Call::Mount),
         Step::PrivateParent { path, flags } => root::private_parent(path, flags),
         Step::Root { path, bind } => root::root(init, path, bind),
+        Step::InitRoot { from } => root::init_root(init, from),
         Step::Mount { fstype, source, dest, flags, data, keep_mode, copy_up, in_proc, fallback } => mounts::mount(
             init,
             &mounts::Filesystem { fstype, source, dest, flags, data, keep_mode, copy_up, in_proc, fallback },
@@ -220,7 +225,7 @@ fn one_step(init: &mut Init<'static>, step: Step<Borrowed<'static>>) -> Done {
         Step::Personality { domain } => sys::personality(domain).at(Call::Personality),
         Step::MemoryPolicy { mode, nodes } => process::memory_policy(mode, nodes),
         Step::Seccomp { flags, notify, filter } => process::seccomp(init, flags, notify, filter),
-        Step::Cwd { path, create } => process::cwd(init, path, create),
+        Step::Cwd { path } => process::cwd(init, path),
         Step::CwdAgain { path } => process::cwd_again(init, path),
         Step::Bounding { keep } => process::bounding(keep),
         Step::Ids { uid, gid, set_groups, groups } => process::ids(uid, gid, set_groups, groups),
@@ -229,8 +234,8 @@ fn one_step(init: &mut Init<'static>, step: Step<Borrowed<'static>>) -> Done {
         }
         Step::Home { uid } => program::home(init, uid),
         Step::Find { program, path } => program::find(init, program, path),
-        Step::Hook { name: _, index: _, path, args, env, inherit_home, dir, timeout, state, state_end } => {
-            hook::hook(init, &hook::Hook { path, args, env, inherit_home, dir, timeout, state, state_end })
+        Step::Hook { name, index, path, args, env, inherit_home, dir, timeout, state, state_end } => {
+            hook::hook(init, &hook::Hook { name, index, path, args, env, inherit_home, dir, timeout, state, state_end })
         }
         Step::Fifo { from, close_from } => program::fifo(init, from, close_from),
         Step::Exec { args, env, home, close_from } => program::exec(init, args, env, home, close_from),

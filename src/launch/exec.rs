@@ -1,7 +1,7 @@
 //! `exec`: one more process in a container.
 
 use std::collections::BTreeMap;
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, OwnedFd};
 use std::path::PathBuf;
 
 use super::console::{self, HostTerminal};
@@ -13,6 +13,9 @@ use super::pidfile::PidFile;
 use super::relay::Relay;
 use super::sockets::{FdSocket, PidfdPayload};
 use super::stdio::{Owner, StdioPlan};
+use nix::fcntl::{OFlag, open};
+use nix::sys::stat::Mode;
+
 use crate::cgroup::{Cgroup, Host, OwnedCgroup, Paths};
 use crate::error::{Context, Errno, Error, Result};
 use crate::plan::Facts;
@@ -125,6 +128,7 @@ pub fn exec(args: &Arguments, target: &Target, mut process: spec::Process) -> Re
         Identity { id: &args.id, bundle: target.bundle().unwrap_or_default(), annotations: &annotations, agent };
     let mut execution = Execution::new(&plan, identity);
     execution.init = Some(init.pidfd.as_fd());
+    execution.init_root = init_root(&init)?;
     execution.cgroup = cgroup(target, &facts, args)?;
     execution.stdio = stdio.child;
     execution.extra = extra.count();
@@ -163,6 +167,22 @@ pub fn exec(args: &Arguments, target: &Target, mut process: spec::Process) -> Re
         None => Ok(0),
         Some(signals) => wait(&started, &signals, &mut relay),
     }
+}
+
+/// The root directory of init, by its link in procfs; init is alive, or what the link led to would be of another process.
+fn init_root(init: &state::InitProcess) -> Result<Option<OwnedFd>> {
+    let path = format!("/proc/{}/root", init.pid);
+    let flags = OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
+    let root = match open(path.as_str(), flags, Mode::empty()) {
+        Ok(root) => root,
+        // Not ours to look at (rootless): then there was a pivot_root, and a mount namespace whose root it is.
+        Err(Errno::EACCES | Errno::EPERM) => return Ok(None),
+        Err(e) => return Err(Error::sys(format!("open {path}"), e)),
+    };
+    if init.wait(std::time::Duration::ZERO)? {
+        return Err(Error::new("cannot exec in a stopped container"));
+    }
+    Ok(Some(root))
 }
 
 /// Nobody would know of it.

@@ -6,13 +6,14 @@ use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
 use dunnage_steps::flags::Namespaces;
 use dunnage_steps::{Barrier, Step};
 use nix::fcntl::{OFlag, open};
+use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use nix::sys::stat::Mode;
 use nix::unistd::write;
 
 use super::hooks::{self, Moment};
 use super::sync::{Heard, Sync, Trouble};
 use super::{failure, idmaps, trees};
-use crate::cgroup::{Cgroup, Denied, OwnedCgroup, Paths};
+use crate::cgroup::{Cgroup, Denied, OwnedCgroup, Paths, Settings};
 use crate::error::{Context, Errno, Error, Result};
 use crate::plan::parent::HookKind;
 use crate::plan::{ParentStep, Place, Plan};
@@ -68,6 +69,8 @@ pub struct Execution<'a> {
     pub creating: Option<&'a mut Creating>,
     /// The container's init (exec).
     pub init: Option<BorrowedFd<'a>>,
+    /// Its root directory; none: it can't be told, and is that of its mount namespace.
+    pub init_root: Option<OwnedFd>,
     /// Maps of the container's user namespace, for id-mapped mounts that name none.
     pub maps: (Vec<IdMapping>, Vec<IdMapping>),
     /// What becomes descriptors 0-2.
@@ -96,6 +99,7 @@ impl<'a> Execution<'a> {
             denied: Denied::Fail,
             creating: None,
             init: None,
+            init_root: None,
             maps: (Vec::new(), Vec::new()),
             stdio: [None, None, None],
             extra: 0,
@@ -117,15 +121,18 @@ impl<'a> Execution<'a> {
     fn step(&mut self, step: &ParentStep) -> Result<()> {
         match step {
             ParentStep::Record => self.record(),
-            ParentStep::Cgroup { settings, devices } => {
+            ParentStep::Cgroup(settings) => {
                 let Some(owned) = self.owned else { return Ok(()) };
                 let cgroup = owned.create(settings, self.denied).doing(|| "unable to apply cgroup configuration")?;
-                let forgiving = self.denied == Denied::GoWithout;
                 // Kept first, so that what fails now is removed.
-                self.cgroup
-                    .insert(cgroup)
-                    .apply(settings, Some(devices), forgiving)
-                    .doing(|| "error setting cgroup config")
+                let forgiving = self.denied == Denied::GoWithout;
+                self.cgroup.insert(cgroup).apply(settings, None, forgiving).doing(|| "error setting cgroup config")
+            }
+            ParentStep::Devices(list) => {
+                let forgiving = self.denied == Denied::GoWithout;
+                let none = Settings::default();
+                let set = |cgroup: &Cgroup| cgroup.apply(&none, Some(list), forgiving);
+                self.cgroup.as_ref().map_or(Ok(()), set).doing(|| "error setting cgroup config")
             }
             ParentStep::Fifo => {
                 let owner = (host_id(&self.maps.0, 0), host_id(&self.maps.1, 0));
@@ -190,10 +197,12 @@ impl<'a> Execution<'a> {
         }
         let (ours, childs) = Sync::pair()?;
         let failed = |what: &str, e| Error::sys(what, e).doing("start dunnage-init");
+        let limit = FileSize::raise().map_err(|e| failed("prlimit RLIMIT_FSIZE", e))?;
         let executable = memfd::sealed(c"dunnage-init", INIT, true).map_err(|e| failed("memfd_create", e))?;
         let numbers: Vec<RawFd> = self.places.iter().map(|fd| fd.as_ref().map_or(-1, AsRawFd::as_raw_fd)).collect();
         let encoded = self.plan.encode(&numbers);
         let plan = memfd::sealed(c"dunnage-plan", &encoded, false).map_err(|e| failed("memfd_create", e))?;
+        drop(limit);
         let words = [
             String::from("dunnage-init"),
             childs.as_raw_fd().to_string(),
@@ -245,6 +254,7 @@ impl<'a> Execution<'a> {
                     Some(fd) => Some(fd.try_clone_to_owned().map_err(|e| Error::io("dup", &e))?),
                     None => None,
                 },
+                Place::InitRoot => self.init_root.take(),
                 Place::Door(i) => doors.get_mut(*i).and_then(Option::take),
                 Place::Fifo => self.creating.as_ref().map(|c| c.dir().exec_fifo_path()).transpose()?,
                 Place::Tree { .. } => None,
@@ -312,7 +322,7 @@ impl<'a> Execution<'a> {
             Trouble::Ended => Error::new(format!("dunnage-init ended before it was {}", barrier.name()))
                 .hint("something killed it: a limit of its cgroup, its seccomp filter, or a person"),
         };
-        error.doing("error during container init")
+        if self.init.is_some() { error } else { error.doing("error during container init") }
     }
 
     fn cgroup_was_out_of_memory(&self) -> bool {
@@ -381,6 +391,34 @@ impl<'a> Execution<'a> {
             _ => error,
         }
         .doing("error setting rlimits for ready process"))
+    }
+}
+
+/// The caller's limit of the size of files, which is the container's to inherit, also limits files in memory, and to write
+/// past it is a signal. It is put back when this is dropped.
+struct FileSize(Option<(u64, u64)>);
+
+impl FileSize {
+    fn raise() -> std::result::Result<FileSize, Errno> {
+        let (soft, hard) = getrlimit(Resource::RLIMIT_FSIZE)?;
+        let needed = u64::try_from(INIT.len()).unwrap_or(u64::MAX);
+        if soft >= needed {
+            return Ok(FileSize(None));
+        }
+        if hard < needed {
+            return Err(Errno::EFBIG);
+        }
+        setrlimit(Resource::RLIMIT_FSIZE, hard, hard)?;
+        Ok(FileSize(Some((soft, hard))))
+    }
+}
+
+impl Drop for FileSize {
+    fn drop(&mut self) {
+        if let Some((soft, hard)) = self.0 {
+            // To lower a limit always works.
+            setrlimit(Resource::RLIMIT_FSIZE, soft, hard).ok();
+        }
     }
 }
 

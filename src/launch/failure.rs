@@ -154,6 +154,7 @@ fn hook(name: &str, index: u32, f: &Found<'_>) -> Error {
 /// Where the errno alone misleads.
 fn hint(step: &Step<Owned>, f: &Found<'_>) -> Option<String> {
     let text = match (step, f.call, f.errno) {
+        (Step::Find { .. }, Call::Execve, Errno::EACCES) if !f.text.is_empty() => f.text,
         (_, Call::Mount | Call::MoveMount | Call::OpenTree, Errno::ENOSPC) => {
             "the mount namespace is full: see the sysctl fs.mount-max"
         }

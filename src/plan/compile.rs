@@ -74,7 +74,7 @@ pub fn create(request: &Request<'_>, facts: &Facts) -> Result<Plan> {
         // Earlier than runc, which starts without limits and sets them before the hooks: there is no moment to escape in, and
         // dunnage-init is small enough to live within any of them.
         let settings = Settings::new(version, &resources)?;
-        p.parent(ParentStep::Cgroup { settings, devices: DeviceList::new(&resources.devices, &linux.devices)? });
+        p.parent(ParentStep::Cgroup(settings));
     }
     if options.wait_for_start {
         p.parent(ParentStep::Fifo);
@@ -86,6 +86,9 @@ pub fn create(request: &Request<'_>, facts: &Facts) -> Result<Plan> {
         p.parent(ParentStep::OomScoreAdj(value));
     }
     entering::enter(p, &enter, doors, linux)?;
+    if !facts.cgroup_paths.is_empty() {
+        p.parent(ParentStep::Devices(DeviceList::new(&resources.devices, &linux.devices)?));
+    }
     if let Some(proc) = process::needs_proc(program, linux, fifo.is_some()) {
         p.always(proc);
     }
@@ -115,6 +118,10 @@ pub fn create(request: &Request<'_>, facts: &Facts) -> Result<Plan> {
     if has_mount_ns {
         mounts::mount_all(p, &mut drafts);
         devices::populate(p, linux, &drafts, enter.has(Namespaces::USER) || facts.in_user_namespace)?;
+        // Now, since the root may be read-only later.
+        if super::clean(&program.cwd) != "/" {
+            p.child(Step::Mkdir { path: c(super::clean(&program.cwd), "/process/cwd")?, mode: 0o755 }, "/process/cwd");
+        }
     }
 
     // ---- hooks see the mounts and the host --------------------------------------------------------------------------
@@ -163,7 +170,8 @@ pub fn create(request: &Request<'_>, facts: &Facts) -> Result<Plan> {
         mounts::restrict(p, linux)?;
     }
     process::attributes(p, program, linux)?;
-    process::parents_part(p, program);
+    process::scheduler(p, program);
+    process::rlimits(p, program);
     p.child_says(Barrier::Ready);
     p.parent(ParentStep::SaveState);
     p.parent_says(Barrier::Go);
@@ -175,7 +183,7 @@ pub fn create(request: &Request<'_>, facts: &Facts) -> Result<Plan> {
     let (early, late) = if program.no_new_privileges { (None, filter) } else { (filter, None) };
     process::listener(p, &early);
     p.child.extend(early);
-    process::become_user(p, program, facts, &enter, true)?;
+    process::become_user(p, program, facts, &enter)?;
     process::find(p, program)?;
     process::listener(p, &late);
     p.child.extend(late);

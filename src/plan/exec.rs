@@ -46,6 +46,7 @@ pub fn exec(r: &Request<'_>, facts: &Facts) -> Result<Plan> {
     let mut plan = Plan::default();
     let p = &mut plan;
     let init = p.place(Place::Init);
+    let root = p.place(Place::InitRoot);
     let container = Entering { new: r.namespaces, ..Entering::default() };
     let has = |kind| r.namespaces.contains(kind);
 
@@ -60,6 +61,10 @@ pub fn exec(r: &Request<'_>, facts: &Facts) -> Result<Plan> {
         pid_namespace: None,
         maps_first: false,
     });
+    process::rlimits(p, program);
+    if !program.rlimits.is_empty() {
+        p.parent_says(Barrier::Entered);
+    }
     entering::enter_cgroups(p, doors);
 
     p.always(Step::Hide {});
@@ -74,7 +79,9 @@ pub fn exec(r: &Request<'_>, facts: &Facts) -> Result<Plan> {
     if r.keyring {
         p.always(process::keyring(r.id, &program.selinux_label, has(Namespaces::USER))?);
     }
-    p.always(Step::Root { path: c"/".into(), bind: false });
+    // Where init's root is not that of its mount namespace (no pivot_root, no mount namespace of its own, a runtime that was
+    // itself in a chroot), setns(2) would leave us in the wrong one.
+    p.always(Step::InitRoot { from: root });
     if program.terminal {
         process::console(p, program, false);
     } else if facts.stdio_null != 0 {
@@ -91,11 +98,11 @@ pub fn exec(r: &Request<'_>, facts: &Facts) -> Result<Plan> {
         fork(p, r)?;
         process::listener(p, &filter);
         p.child.extend(filter);
-        process::become_user(p, program, facts, &container, false)?;
+        process::become_user(p, program, facts, &container)?;
         process::apparmor(p, &program.apparmor_profile)?;
         process::find(p, program)?;
     } else {
-        process::become_user(p, program, facts, &container, false)?;
+        process::become_user(p, program, facts, &container)?;
         process::apparmor(p, &program.apparmor_profile)?;
         process::find(p, program)?;
         fork(p, r)?;
@@ -125,7 +132,7 @@ fn fork(p: &mut Plan, r: &Request<'_>) -> Result<()> {
     if let Some(value) = r.oom_score_adj {
         p.parent(ParentStep::OomScoreAdj(value));
     }
-    process::parents_part(p, r.program);
+    process::scheduler(p, r.program);
     p.parent_says(Barrier::Adopted);
     Ok(())
 }

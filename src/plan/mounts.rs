@@ -67,7 +67,7 @@ pub fn draft(request: &Request<'_>, linux: &Linux, e: &Entering, facts: &Facts, 
         let dest = clean(&mount.destination);
         let one = One { mount, options: &options, dest: &dest, field: &field, request, linux };
         let made = if options.is_bind() {
-            check_destination(&one).and_then(|()| bind(&one, e, p))
+            check_destination(&one).and_then(|()| bind(&one, e, facts, p))
         } else if mount.kind == "cgroup" {
             cgroup(&one, e, facts)
         } else {
@@ -161,7 +161,7 @@ fn filesystem(one: &One<'_>) -> Result<Draft> {
 }
 
 /// A part of the host's tree.
-fn bind(one: &One<'_>, e: &Entering, p: &mut Plan) -> Result<Draft> {
+fn bind(one: &One<'_>, e: &Entering, facts: &Facts, p: &mut Plan) -> Result<Draft> {
     let One { mount, options, dest, field, request, .. } = *one;
     if !options.data.is_empty() {
         let text = "bind mounts cannot have any filesystem-specific options applied";
@@ -178,8 +178,9 @@ fn bind(one: &One<'_>, e: &Entering, p: &mut Plan) -> Result<Draft> {
         gids: mount.gid_mappings.clone(),
         recursive: options.idmap.is_some_and(|i| i.recursive),
     });
-    // Mapped ids are the host's to set; and the root of a user namespace may not get to where the source is.
-    let from = if mapped || e.has(Namespaces::USER) {
+    // Mapped ids are the host's to set; and the root of a user namespace may not get to where the source is. (Without
+    // privilege over the host there is nothing that we could do for it.)
+    let from = if mapped || e.has(Namespaces::USER) && facts.euid == 0 {
         p.place(Place::Tree { source: source.clone(), recursive, idmap, field: field.into() })
     } else {
         Slot::NONE

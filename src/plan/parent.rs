@@ -32,13 +32,11 @@ impl HookKind {
 pub enum ParentStep {
     /// Puts on disk what is about to be made.
     Record,
-    /// Makes the cgroup, with its limits and device rules. Before the container starts: it is never without them.
-    Cgroup {
-        /// The limits.
-        settings: Settings,
-        /// The devices.
-        devices: DeviceList,
-    },
+    /// Makes the cgroup, with its limits. Before the container starts: it is never without them.
+    Cgroup(Settings),
+    /// Sets the device rules. While dunnage-init makes the mounts, which opens no device: to load a program takes the kernel as
+    /// long as a dozen mounts. They are in force before any hook or program runs.
+    Devices(DeviceList),
     /// Makes the exec fifo.
     Fifo,
     /// Starts `dunnage-init`.
@@ -108,6 +106,8 @@ pub enum Place {
     },
     /// The container's init (exec).
     Init,
+    /// The root directory of that.
+    InitRoot,
     /// The file by which a cgroup of version 1 is entered: of the hierarchies that the container has, the one with this number.
     Door(usize),
     /// A handle of the exec fifo.
@@ -140,13 +140,13 @@ impl fmt::Display for ParentStep {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             ParentStep::Record => f.write_str("record"),
-            ParentStep::Cgroup { settings, devices } => {
+            ParentStep::Cgroup(settings) => {
                 f.write_str("cgroup")?;
-                for s in &settings.list {
-                    write!(f, "\n    {}={}  # {}", s.file, s.value, s.field)?;
-                }
-                write!(f, "\n    devices: {} all", if devices.default_allow { "allow" } else { "deny" })?;
-                devices.exceptions.iter().try_for_each(|(devices, access)| write!(f, ", but {devices} {access}"))
+                settings.list.iter().try_for_each(|s| write!(f, "\n    {}={}  # {}", s.file, s.value, s.field))
+            }
+            ParentStep::Devices(list) => {
+                write!(f, "devices {} all", if list.default_allow { "allow" } else { "deny" })?;
+                list.exceptions.iter().try_for_each(|(devices, access)| write!(f, ", but {devices} {access}"))
             }
             ParentStep::Fifo => f.write_str("fifo"),
             ParentStep::Spawn { namespaces, into_cgroup, pid_namespace, maps_first } => {

@@ -115,13 +115,19 @@ pub fn attributes(p: &mut Plan, program: &Process, linux: &Linux) -> Result<()> 
     Ok(())
 }
 
-/// What the parent sets on the process from outside, since only it has the privilege.
-pub fn parents_part(p: &mut Plan, program: &Process) {
-    if let Some(scheduler) = &program.scheduler {
-        p.parent(ParentStep::Scheduler(scheduler.clone()));
-    }
+/// What the parent sets on the process from outside, since only it has the privilege. Before the process is another user: then
+/// it would take more privilege (prlimit(2)).
+pub fn rlimits(p: &mut Plan, program: &Process) {
     if !program.rlimits.is_empty() {
         p.parent(ParentStep::Rlimits(program.rlimits.clone()));
+    }
+}
+
+/// The scheduling policy, from outside for the same reason. Of the last process, as it may not be inherited
+/// (SCHED_FLAG_RESET_ON_FORK).
+pub fn scheduler(p: &mut Plan, program: &Process) {
+    if let Some(scheduler) = &program.scheduler {
+        p.parent(ParentStep::Scheduler(scheduler.clone()));
     }
 }
 
@@ -151,9 +157,9 @@ pub fn listener(p: &mut Plan, filter: &Option<ChildStep>) {
 }
 
 /// Working directory, user, groups, capabilities: in the only order in which each still has the privilege that it needs.
-pub fn become_user(p: &mut Plan, program: &Process, facts: &Facts, e: &Entering, create_cwd: bool) -> Result<()> {
+pub fn become_user(p: &mut Plan, program: &Process, facts: &Facts, e: &Entering) -> Result<()> {
     let path = c(&program.cwd, "/process/cwd")?;
-    p.child(Step::Cwd { path: path.clone(), create: create_cwd }, "/process/cwd");
+    p.child(Step::Cwd { path: path.clone() }, "/process/cwd");
     let caps = program.capabilities.as_ref().map(|caps| sets(caps, facts, e));
     if let Some(caps) = &caps {
         p.child(Step::Bounding { keep: caps.bounding }, "/process/capabilities/bounding");

@@ -21,7 +21,7 @@ pub fn spec(cgroup_v2: bool) -> Spec {
         oci_version: OCI_VERSION.into(),
         process: Some(process()),
         root: Some(Root { path: "rootfs".into(), readonly: true }),
-        hostname: "dunnage".into(),
+        hostname: "runc".into(),
         mounts: mounts(),
         linux: Some(linux(cgroup_v2)),
         ..Spec::default()

@@ -143,6 +143,8 @@ steps! {
     PrivateParent "private-parent" { path: Str, flags: MountFlags }
     /// Keeps the directory as the root of what follows; with `bind` after binding it on itself.
     Root "root" { path: Str, bind: bool }
+    /// Makes the directory in a place the root, of the process and of what follows. No descriptor: `/` is it.
+    InitRoot "init-root" { from: Slot }
     /// Mounts a file system at `dest` inside the root. With `keep_mode` (tmpfs) an existing directory's mode is kept;
     /// with `copy_up` its content is copied into the new mount. Where the kernel does not permit it, or is busy, `fallback` of
     /// the host is bound instead (cgroup2). Only with `in_proc` may `dest` be inside a procfs.
@@ -210,8 +212,8 @@ steps! {
     /// Loads a seccomp filter: instructions of struct sock_filter as 64-bit words; flags as in seccomp(2). With
     /// `notify` the listener is handed over by the barriers `listener` and `listening`.
     Seccomp "seccomp" { flags: u64, notify: bool, filter: Words }
-    /// Goes to the working directory, after making it with `create`. EACCES and EPERM are left to `cwd-again`.
-    Cwd "cwd" { path: Str, create: bool }
+    /// Goes to the working directory. EACCES and EPERM are left to `cwd-again`.
+    Cwd "cwd" { path: Str }
     /// Goes there as the user of the container, if `cwd` could not; and makes sure that it is inside the container.
     CwdAgain "cwd-again" { path: Str }
     /// Drops all other capabilities from the bounding set.

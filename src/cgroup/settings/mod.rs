@@ -51,7 +51,7 @@ pub enum Missing {
 }
 
 /// Everything that config.json asks of the cgroup, devices apart.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Settings {
     /// In the order in which they are written; one controller's are together.
     pub list: Vec<Setting>,
