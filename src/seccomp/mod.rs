@@ -5,9 +5,9 @@
 //!
 //! The meaning is libseccomp's and runc's. The differences, each of which tests/seccomp knows by name:
 //!
-//! * libseccomp 2.5 loses or inverts some comparisons other than `EQ` and `MASKED_EQ` where several rules of one call have
-//!   them, refuses (EEXIST) some rules of one call with different actions, and does not come to an end with some others. Here
-//!   every rule means what it says.
+//! * libseccomp 2.5 loses or inverts some comparisons other than `EQ` where several rules have them, refuses (EEXIST) some
+//!   rules of one call with different actions, and does not come to an end with some others. Here every rule means what it
+//!   says.
 //! * In the search for the newest call of a profile (see [`rules::Profile::newest`]) runc counts the private calls of 32-bit
 //!   ARM, which are numbered from 0xf0000, so that no call is ever newer, and does not count `socket` and others that some
 //!   architectures also have behind `socketcall` and `ipc`, so that it may answer ENOSYS to calls that the profile names.
