@@ -49,7 +49,7 @@ fn environment_entries() {
             &[
                 ("/process/env/-", json!("NOEQUALS"), "invalid environment variable"),
                 ("/process/env/-", json!("=x"), "invalid environment variable"),
-                ("/process/env/-", json!("A=\u{0}"), "contains nul byte (\\x00)"),
+                ("/process/env/-", json!("A=\u{0}"), "contains nul byte"),
             ],
         );
     });
@@ -180,7 +180,7 @@ fn labels() {
                 (
                     "/linux/mountLabel",
                     json!("a:b:c:d"),
-                    "selinux label is specified in config, but selinux is disabled or not supported",
+                    "",
                 ),
                 ("/process/apparmorProfile", json!("docker-default"), "apparmor"),
             ],
@@ -386,10 +386,9 @@ fn working_directories_that_are_not_there() {
     case(|b| {
         b.args(&["/bin/true"]).set("/process/cwd", "/etc/passwd");
         b.run().fails(1, "not a directory");
-        b.set("/process/cwd", "/no/such");
-        // The root file system is read-only: it can't be made.
-        b.run().code(1);
         b.assert_gone();
+        // One that is missing is made, also in a root file system that is read-only later.
+        b.set("/process/cwd", "/no/such").run().ok();
     });
 }
 
