@@ -177,11 +177,7 @@ fn labels() {
                     json!("a:b:c:d"),
                     "selinux label is specified in config, but selinux is disabled or not supported",
                 ),
-                (
-                    "/linux/mountLabel",
-                    json!("a:b:c:d"),
-                    "",
-                ),
+                ("/linux/mountLabel", json!("a:b:c:d"), ""),
                 ("/process/apparmorProfile", json!("docker-default"), "apparmor"),
             ],
         );

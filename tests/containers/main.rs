@@ -13,6 +13,7 @@
 
 mod common;
 
+mod cgroup2;
 mod cgroups;
 mod commands;
 mod console;
@@ -24,6 +25,8 @@ mod interop;
 mod mounts;
 mod namespaces;
 mod process;
+mod robustness;
 mod rootfs;
+mod security;
 mod spec;
 mod state_format;

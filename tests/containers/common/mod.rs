@@ -10,6 +10,7 @@ pub mod mount;
 mod payload;
 pub mod pty;
 mod runtime;
+pub mod stepper;
 
 pub use bundle::{Bundle, base_config};
 pub use command::{Beside, Command, drain};

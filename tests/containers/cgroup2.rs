@@ -1,0 +1,185 @@
+//! A host with cgroup v2 alone: the test's own mount namespace has cgroup2 at /sys/fs/cgroup and nothing else. The
+//! controllers are v1's on a hybrid host, so these are the tests of the core: entering, freezing, killing, devices.
+
+use crate::common::mount::mount_at;
+use crate::common::{Bundle, Command, case, host, json, strings, until};
+use std::fs;
+
+/// From here on the host is one with the unified hierarchy only.
+fn unified(b: &Bundle) {
+    let line = "umount -R /sys/fs/cgroup && mount -t cgroup2 cgroup2 /sys/fs/cgroup";
+    Command::new(["sh", "-c", line]).output().ok();
+    assert!(host::cgroup_leftovers(&b.cgroup).is_empty());
+}
+
+fn own(b: &Bundle, file: &str) -> String {
+    host::read(host::cgroup_dir("", &b.cgroup).join(file))
+}
+
+fn running(b: &mut Bundle) -> i32 {
+    b.args(&["/bin/sleep", "100"]).run_detached();
+    b.pid()
+}
+
+#[test]
+fn life_of_a_container() {
+    case(|b| {
+        unified(b);
+        let pid = running(b);
+        assert!(host::read(format!("/proc/{pid}/cgroup")).contains(&format!("0::{}", b.cgroup)));
+        let state: serde_json::Value = serde_json::from_str(&host::read(b.state_dir().join("state.json"))).unwrap();
+        assert_eq!(state["cgroup_paths"], json!({"": format!("/sys/fs/cgroup{}", b.cgroup)}));
+        b.rt(&["kill", &b.id, "KILL"]).ok();
+        b.await_status("stopped");
+        b.delete();
+        b.assert_gone();
+    });
+}
+
+#[test]
+fn in_the_group_at_create() {
+    case(|b| {
+        unified(b);
+        b.user_namespace().args(&["/bin/true"]).create();
+        assert_eq!(own(b, "cgroup.procs"), b.pid().to_string());
+    });
+}
+
+#[test]
+fn cgroup_namespace_and_mount() {
+    case(|b| {
+        unified(b);
+        let r = b.namespace("cgroup", None).report();
+        assert!(strings(&r["cgroup"]).contains(&"0::/".into()));
+        let m = mount_at(&r, "/sys/fs/cgroup");
+        assert!(m.kind == "cgroup2" && m.root == "/" && m.has_own("ro") && m.has_own("nosuid"), "{m:?}");
+        b.sh("cat /sys/fs/cgroup/cgroup.procs | head -n 1").run().ok().says("1");
+    });
+}
+
+#[test]
+fn devices_are_denied_by_default() {
+    case(|b| {
+        unified(b);
+        b.all_capabilities(&["CAP_MKNOD", "CAP_SYS_ADMIN", "CAP_DAC_OVERRIDE"]).set("/root/readonly", false);
+        b.set(
+            "/linux/resources/devices",
+            json!([{"allow": false, "access": "rwm"},
+            {"allow": true, "type": "c", "major": 10, "minor": 229, "access": "rw"}]),
+        );
+        b.sh("mknod /tmp/disk b 254 0 && echo made; /payload open r /tmp/disk
+              mknod /tmp/mem c 1 1 && echo made; /payload open r /tmp/mem
+              mknod /tmp/fuse c 10 229; /payload open r /tmp/fuse
+              for d in null zero full random urandom tty ptmx; do /payload open r /dev/$d; done");
+        let out = b.run().ok();
+        let denied = "Operation not permitted (os error 1)";
+        let lines: Vec<&str> = out.out.lines().collect();
+        assert_eq!(lines[..4], ["made", denied, "made", denied], "{out}");
+        for line in &lines[4..] {
+            assert!(*line != denied, "{out}");
+        }
+    });
+}
+
+#[test]
+fn freezing() {
+    case(|b| {
+        unified(b);
+        let pid = running(b);
+        b.rt(&["pause", &b.id]).ok();
+        assert_eq!(own(b, "cgroup.freeze"), "1");
+        assert!(own(b, "cgroup.events").contains("frozen 1"));
+        assert_eq!(b.status(), "paused");
+        b.rt(&["resume", &b.id]).ok();
+        assert_eq!(own(b, "cgroup.freeze"), "0");
+        b.rt(&["pause", &b.id]).ok();
+        b.rt(&["delete", "--force", &b.id]).ok();
+        assert!(!host::alive(pid));
+        b.assert_gone();
+    });
+}
+
+#[test]
+fn kill_takes_the_group_of_a_shared_pid_namespace() {
+    case(|b| {
+        unified(b);
+        let mut pod = Bundle::new();
+        let pause = running(&mut pod);
+        b.namespace("pid", Some(&format!("/proc/{pause}/ns/pid")));
+        let mut out = b.sh("setsid sleep 100 & setsid sleep 100 & echo ready; wait").run_detached();
+        until("its children", || out.written().0.contains("ready"));
+        b.rt(&["kill", &b.id, "KILL"]).ok();
+        until("all of them to be dead", || host::pids_in_cgroup(&b.cgroup).is_empty());
+        b.await_status("stopped");
+        b.delete();
+        b.assert_gone();
+        assert!(host::alive(pause));
+    });
+}
+
+#[test]
+fn delete_removes_groups_that_the_payload_made() {
+    case(|b| {
+        unified(b);
+        running(b);
+        fs::create_dir_all(host::cgroup_dir("", &b.cgroup).join("a/b")).unwrap();
+        b.rt(&["delete", "--force", &b.id]).ok();
+        b.assert_gone();
+    });
+}
+
+#[test]
+fn exec_joins() {
+    case(|b| {
+        unified(b);
+        running(b);
+        assert!(strings(&b.exec_report(&[])["cgroup"]).contains(&format!("0::{}", b.cgroup)));
+        fs::create_dir(host::cgroup_dir("", &b.cgroup).join("sub")).unwrap();
+        assert!(strings(&b.exec_report(&["--cgroup", "sub"])["cgroup"]).contains(&format!("0::{}/sub", b.cgroup)));
+        b.exec_with(&["--cgroup", "absent"], &["true"]).code(255);
+        b.exec_with(&["--cgroup", "../.."], &["true"]).code(255);
+    });
+}
+
+#[test]
+fn an_occupied_group_is_refused() {
+    case(|b| {
+        unified(b);
+        let dir = host::cgroup_dir("", &b.cgroup);
+        fs::create_dir_all(&dir).unwrap();
+        let squatter = crate::common::Beside::spawn(&["sleep", "100"]);
+        fs::write(dir.join("cgroup.procs"), squatter.pid().to_string()).unwrap();
+        b.args(&["/bin/true"]).run().fails(1, "container's cgroup is not empty: 1 process(es) found");
+        assert!(host::alive(squatter.pid()));
+    });
+}
+
+#[test]
+fn unified_resources_are_files() {
+    case(|b| {
+        unified(b);
+        b.set("/linux/resources/unified", json!({"cgroup.max.descendants": "7"}));
+        running(b);
+        assert_eq!(own(b, "cgroup.max.descendants"), "7");
+        b.another_id("bad").set("/linux/resources/unified", json!({"nosuch.max": "7"}));
+        b.start_command("create", &[]).output().fails(1, "nosuch.max");
+        b.assert_gone();
+        b.set("/linux/resources/unified", json!({"../x": "7"}));
+        b.start_command("create", &[]).output().code(1);
+        b.assert_gone();
+    });
+}
+
+#[test]
+fn spec_asks_for_a_cgroup_namespace() {
+    case(|b| {
+        unified(b);
+        let dir = b.path("new");
+        fs::create_dir(&dir).unwrap();
+        b.bare(&["spec"]).dir(&dir).output().ok();
+        let spec: serde_json::Value = serde_json::from_str(&host::read(dir.join("config.json"))).unwrap();
+        let kinds: Vec<&str> =
+            spec["linux"]["namespaces"].as_array().unwrap().iter().filter_map(|n| n["type"].as_str()).collect();
+        assert!(kinds.contains(&"cgroup"), "{kinds:?}");
+    });
+}

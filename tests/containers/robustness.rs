@@ -1,0 +1,307 @@
+//! Guards: what a `run` costs, how little memory it needs, what is left when it is killed at any moment, and what happens on
+//! kernels without the newer calls.
+
+use crate::common::stepper::kill_at_call;
+use crate::common::{Bundle, Command, case, host, json, until};
+use nix::libc;
+use std::fs;
+use std::os::unix::process::CommandExt;
+
+/// Every system call of one `run`, the container's own included.
+#[test]
+fn system_calls_of_a_run() {
+    case(|b| {
+        let file = b.path("calls").display().to_string();
+        b.wrap(&["strace", "-f", "-c", "-o", &file]).args(&["/bin/true"]).run().ok();
+        let table = host::read(&file);
+        let total = table.lines().last().unwrap();
+        // `100.00  seconds  usecs/call  CALLS  errors  total`
+        let calls: u32 = total.split_whitespace().nth(3).and_then(|w| w.parse().ok()).unwrap();
+        assert!(calls <= 300, "{calls} system calls\n{table}");
+    });
+}
+
+#[test]
+fn starts_under_a_memory_limit_of_512_kib() {
+    case(|b| {
+        b.set("/linux/resources/memory", json!({"limit": 512 << 10})).args(&["/bin/true"]);
+        b.run().ok();
+        b.create();
+        b.start();
+        b.await_status("stopped");
+    });
+}
+
+/// How many system calls a command makes that ends well.
+fn calls_of(command: Command) -> usize {
+    let done = kill_at_call(command, usize::MAX);
+    assert_eq!((done.killed, done.code), (false, 0));
+    done.calls
+}
+
+/// The points at which to kill, at most `most`, spread over all of them.
+fn points(calls: usize, most: usize) -> impl Iterator<Item = usize> {
+    let count = calls.min(most);
+    (0..count).map(move |i| 1 + i * calls / count)
+}
+
+/// Nothing is left: the test is pid 1 here, so a child that lost its parent is ours.
+#[track_caller]
+fn assert_nothing(b: &Bundle, mounts: &[String], when: &str) {
+    let leftovers =
+        || {
+            let mut left: Vec<String> =
+                host::cgroup_leftovers(&b.cgroup).into_iter().map(|p| p.display().to_string()).collect();
+            left.extend(b.state_dir().exists().then(|| b.state_dir().display().to_string()));
+            left.extend(host::pids().filter(|p| *p != 1 && host::alive(*p)).map(|p| {
+                format!("pid {p}: {}", fs::read_to_string(format!("/proc/{p}/comm")).unwrap_or_default().trim())
+            }));
+            left.extend(host::mounts().into_iter().filter(|m| !mounts.contains(m)));
+            left
+        };
+    for _ in 0..400 {
+        if leftovers().is_empty() {
+            return;
+        }
+        std::thread::sleep(std::time::Duration::from_millis(5));
+    }
+    panic!("{when}: left behind: {:#?}", leftovers());
+}
+
+/// kill -9 of a command at every moment, then `delete --force`.
+fn killed_at_any_moment(b: &mut Bundle, verb: &str, flags: &[&str], most: usize) {
+    b.args(&["/bin/sleep", "100"]);
+    let mounts = host::mounts();
+    // The first one makes the parents of its groups as well, which stay.
+    b.start_command(verb, flags).output().ok();
+    b.rt(&["delete", "--force", &b.id]).ok();
+    let calls = calls_of(b.start_command(verb, flags));
+    b.rt(&["delete", "--force", &b.id]).ok();
+    for n in points(calls, most) {
+        let when = format!("{verb} killed at call {n} of {calls}");
+        // A run may take a few calls less than the one that was counted.
+        assert!(kill_at_call(b.start_command(verb, flags), n).killed || n + 10 > calls, "{when}: it was not");
+        let out = b.rt(&["delete", "--force", &b.id]);
+        assert_eq!(out.code, 0, "{when}: {out}");
+        assert_nothing(b, &mounts, &when);
+    }
+}
+
+#[test]
+fn create_killed_at_any_moment() {
+    case(|b| killed_at_any_moment(b, "create", &[], 400));
+}
+
+#[test]
+fn run_killed_at_any_moment() {
+    case(|b| killed_at_any_moment(b, "run", &["--detach"], 60));
+}
+
+#[test]
+fn delete_killed_at_any_moment() {
+    case(|b| {
+        b.args(&["/bin/sleep", "100"]).run_detached();
+        let mounts = host::mounts();
+        let delete = |b: &Bundle| b.command(&["delete", "--force", &b.id]);
+        let calls = calls_of(delete(b));
+        for n in points(calls, 60) {
+            b.run_detached();
+            kill_at_call(delete(b), n);
+            delete(b).output().ok();
+            assert_nothing(b, &mounts, &format!("delete killed at call {n} of {calls}"));
+        }
+    });
+}
+
+/// The id is free again after a create that was killed and deleted.
+#[test]
+fn the_id_is_free_after_a_killed_create() {
+    case(|b| {
+        b.args(&["/bin/true"]);
+        let calls = calls_of(b.start_command("create", &[]));
+        b.rt(&["delete", "--force", &b.id]).ok();
+        for n in points(calls, 10) {
+            kill_at_call(b.start_command("create", &[]), n);
+            b.rt(&["delete", "--force", &b.id]).ok();
+            b.run().ok();
+        }
+    });
+}
+
+#[test]
+fn run_killed_in_the_foreground() {
+    case(|b| {
+        b.sh("echo ready; exec sleep 100");
+        let mounts = host::mounts();
+        let mut running = b.start_command("run", &[]).spawn();
+        until("the payload", || running.written().0.contains("ready"));
+        running.child.kill().unwrap();
+        running.child.wait().unwrap();
+        b.rt(&["delete", "--force", &b.id]).ok();
+        assert_nothing(b, &mounts, "run killed");
+    });
+}
+
+/// Calls that older kernels, or the filters of an outer container, do not have.
+const OPTIONAL: &[(&str, libc::c_long)] = &[
+    ("clone3", libc::SYS_clone3),
+    ("openat2", libc::SYS_openat2),
+    ("open_tree", libc::SYS_open_tree),
+    ("move_mount", libc::SYS_move_mount),
+    ("fsopen", libc::SYS_fsopen),
+    ("fsconfig", libc::SYS_fsconfig),
+    ("fsmount", libc::SYS_fsmount),
+    ("mount_setattr", libc::SYS_mount_setattr),
+    ("close_range", libc::SYS_close_range),
+    ("pidfd_open", libc::SYS_pidfd_open),
+    ("pidfd_send_signal", libc::SYS_pidfd_send_signal),
+    ("memfd_create", libc::SYS_memfd_create),
+    ("execveat", libc::SYS_execveat),
+    ("statx", libc::SYS_statx),
+    ("bpf", libc::SYS_bpf),
+    ("keyctl", libc::SYS_keyctl),
+    ("add_key", libc::SYS_add_key),
+    ("set_mempolicy", libc::SYS_set_mempolicy),
+    ("ioprio_set", libc::SYS_ioprio_set),
+    ("sched_setattr", libc::SYS_sched_setattr),
+    ("faccessat2", libc::SYS_faccessat2),
+];
+
+/// This command, and all that comes of it, gets ENOSYS from these calls.
+fn without(mut command: Command, calls: &[libc::c_long]) -> Command {
+    let rule = |code: u16, jt: u8, jf: u8, k: u32| libc::sock_filter { code, jt, jf, k };
+    // Load the call's number; each match jumps to the last instruction.
+    let mut program = vec![rule(0x20, 0, 0, 0)];
+    for (i, call) in calls.iter().enumerate() {
+        program.push(rule(0x15, (calls.len() - i) as u8, 0, *call as u32));
+    }
+    program.push(rule(0x06, 0, 0, libc::SECCOMP_RET_ALLOW));
+    program.push(rule(0x06, 0, 0, libc::SECCOMP_RET_ERRNO | libc::ENOSYS as u32));
+    let install = move || {
+        let filter = libc::sock_fprog { len: program.len() as u16, filter: program.as_ptr().cast_mut() };
+        // SAFETY: `filter` points at a program that outlives the call; root needs no no_new_privs.
+        match unsafe { libc::prctl(libc::PR_SET_SECCOMP, libc::SECCOMP_MODE_FILTER, &filter) } {
+            0 => Ok(()),
+            _ => Err(std::io::Error::last_os_error()),
+        }
+    };
+    // SAFETY: between fork and exec, one system call and no allocation.
+    unsafe { command.inner().pre_exec(install) };
+    command
+}
+
+/// It works, or it says which call is missing and leaves nothing.
+#[track_caller]
+fn works_or_tells(b: &Bundle, name: &str, calls: &[libc::c_long]) -> bool {
+    let out = without(b.start_command("run", &[]), calls).output();
+    if out.code == 0 {
+        assert_eq!(out.out.trim(), "works", "{name}: {out}");
+    } else {
+        assert!(out.code == 1 && out.err.contains("function not implemented"), "without {name}: {out}");
+    }
+    b.assert_gone();
+    out.code == 0
+}
+
+#[test]
+fn kernels_without_one_of_the_newer_calls() {
+    case(|b| {
+        b.sh("echo works");
+        let mut refused = Vec::new();
+        for (name, call) in OPTIONAL {
+            if !works_or_tells(b, name, &[*call]) {
+                refused.push(*name);
+            }
+        }
+        // Linux 5.4 has none of the first group; what can't be done without is told, and nothing else is refused.
+        let indispensable = ["memfd_create", "execveat", "open_tree", "move_mount", "fsopen", "fsconfig", "fsmount"];
+        refused.retain(|name| !indispensable.contains(name));
+        assert_eq!(refused, Vec::<&str>::new());
+    });
+}
+
+#[test]
+fn kernels_without_any_of_them() {
+    case(|b| {
+        b.sh("echo works");
+        let all: Vec<libc::c_long> = OPTIONAL.iter().map(|(_, call)| *call).collect();
+        works_or_tells(b, "all of them", &all);
+    });
+}
+
+#[test]
+fn the_other_commands_without_one_of_them() {
+    case(|b| {
+        b.args(&["/bin/sleep", "100"]).run_detached();
+        for (name, call) in OPTIONAL {
+            let out = without(b.command(&["exec", &b.id, "echo", "works"]), &[*call]).output();
+            assert!(
+                out.out.trim() == "works" || out.err.contains("function not implemented"),
+                "exec without {name}: {out}"
+            );
+            for command in
+                [&["state", &b.id][..], &["pause", &b.id], &["resume", &b.id], &["kill", &b.id, "0"], &["ps", &b.id]]
+            {
+                without(b.command(command), &[*call]).output().ok();
+            }
+        }
+        for (i, (name, call)) in OPTIONAL.iter().enumerate() {
+            b.another_id(&format!("c{i}")).run_detached();
+            let out = without(b.command(&["delete", "--force", &b.id]), &[*call]).output();
+            assert_eq!(out.code, 0, "delete without {name}: {out}");
+            b.assert_gone();
+        }
+    });
+}
+
+/// A field that asks for a missing call is an error, not a silence.
+#[test]
+fn features_that_a_kernel_does_not_have() {
+    case(|b| {
+        let plain = b.sh("true").config.clone();
+        for (pointer, value, call) in [
+            ("/linux/memoryPolicy", json!({"mode": "MPOL_BIND", "nodes": "0"}), libc::SYS_set_mempolicy),
+            ("/process/ioPriority", json!({"class": "IOPRIO_CLASS_BE", "priority": 4}), libc::SYS_ioprio_set),
+            ("/process/scheduler", json!({"policy": "SCHED_BATCH"}), libc::SYS_sched_setattr),
+        ] {
+            b.config = plain.clone();
+            b.set(pointer, value).run().ok();
+            without(b.start_command("run", &[]), &[call]).output().fails(1, "function not implemented");
+            b.assert_gone();
+        }
+    });
+}
+
+#[test]
+fn many_at_once() {
+    case(|b| {
+        b.sh("echo works");
+        let mut all = Vec::new();
+        for i in 0..12 {
+            b.another_id(&format!("c{i}"));
+            all.push(b.start_command("run", &[]).spawn());
+            // The next one's cgroupsPath must not be written before this one has read its own.
+            let before = all.last_mut().unwrap();
+            until("its state", || b.state_dir().exists() || before.child.try_wait().unwrap().is_some());
+        }
+        for one in all {
+            one.wait().ok().says("works");
+        }
+    });
+}
+
+#[test]
+fn no_room_for_the_state() {
+    case(|b| {
+        b.args(&["/bin/true"]);
+        fs::create_dir(b.root()).unwrap();
+        let root = b.root().display().to_string();
+        Command::new(["mount", "-t", "tmpfs", "-o", "ro", "tmpfs", &root]).output().ok();
+        b.start_command("create", &[]).output().fails(1, "read-only file system");
+        Command::new(["mount", "-o", "remount,rw,size=4k,nr_inodes=6", &root]).output().ok();
+        fs::write(b.root().join("full"), [0; 4096]).unwrap();
+        b.start_command("create", &[]).output().fails(1, "no space left on device");
+        b.assert_gone();
+        Command::new(["umount", &root]).output().ok();
+    });
+}
