@@ -185,10 +185,10 @@ fn resource_limits() {
 #[test]
 fn limits_not_named_are_the_callers() {
     case(|b| {
-        b.set("/process/rlimits", json!([])).wrap(&["prlimit", "--nofile=700:800", "--fsize=12345:23456", "--"]);
+        b.set("/process/rlimits", json!([])).wrap(&["prlimit", "--nofile=700:800", "--core=12345:23456", "--"]);
         let limits = b.report()["rlimits"].clone();
         assert_eq!(limits["RLIMIT_NOFILE"], json!([700, 800]));
-        assert_eq!(limits["RLIMIT_FSIZE"], json!([12345, 23456]));
+        assert_eq!(limits["RLIMIT_CORE"], json!([12345, 23456]));
     });
 }
 

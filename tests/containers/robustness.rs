@@ -12,7 +12,8 @@ use std::os::unix::process::CommandExt;
 fn system_calls_of_a_run() {
     case(|b| {
         let file = b.path("calls").display().to_string();
-        b.wrap(&["strace", "-f", "-c", "-o", &file]).args(&["/bin/true"]).run().ok();
+        // Without fcntl: in debug builds the standard library asks with it whether a descriptor that it closes is open.
+        b.wrap(&["strace", "-f", "-c", "-e", "trace=!fcntl", "-o", &file]).args(&["/bin/true"]).run().ok();
         let table = host::read(&file);
         let total = table.lines().last().unwrap();
         // `100.00  seconds  usecs/call  CALLS  errors  total`
