@@ -16,8 +16,10 @@ pub struct Error {
     what: String,
     /// The activities around it, innermost first.
     doing: Vec<String>,
-    /// JSON pointer into config.json of the field that asked for it.
+    /// JSON pointer of the field that asked for it.
     field: Option<String>,
+    /// The document that the field is in, if it is not config.json.
+    document: Option<&'static str>,
     /// What the person who reads this can do about it.
     hint: Option<String>,
     /// For code that decides by it (`ENOENT` of an optional file).
@@ -27,7 +29,7 @@ pub struct Error {
 impl Error {
     /// A failure that no system call reported.
     pub fn new(what: impl Into<String>) -> Self {
-        Error { what: what.into(), doing: Vec::new(), field: None, hint: None, errno: None }
+        Error { what: what.into(), doing: Vec::new(), field: None, document: None, hint: None, errno: None }
     }
 
     /// A failed call, written as it would be in a trace: `call` is for example `open /run/runc`.
@@ -57,6 +59,13 @@ impl Error {
         self
     }
 
+    /// Says that the field is in another document: `process.json`.
+    #[must_use]
+    pub fn document(mut self, name: &'static str) -> Self {
+        self.document.get_or_insert(name);
+        self
+    }
+
     /// Says what to do about it; for errnos that mislead.
     #[must_use]
     pub fn hint(mut self, hint: impl Into<String>) -> Self {
@@ -77,7 +86,7 @@ impl fmt::Display for Error {
         }
         f.write_str(&self.what)?;
         if let Some(field) = &self.field {
-            write!(f, " (config.json {field})")?;
+            write!(f, " ({} {field})", self.document.unwrap_or("config.json"))?;
         }
         if let Some(hint) = &self.hint {
             write!(f, "; {hint}")?;

@@ -21,7 +21,7 @@ use crate::plan::compile::{self, Options, Request};
 use crate::plan::{Plan, mounts};
 use crate::spec::oci_state::{OciState, Status};
 use crate::spec::{Spec, parse, problem, validate};
-use crate::state::{Config, ContainerDir, Creating, Origin, Root};
+use crate::state::{ContainerDir, Creating, Origin, Root};
 use crate::sys::descriptors::stdio;
 use crate::{host, log};
 
@@ -213,7 +213,6 @@ impl<'a> Bundle<'a> {
         let owned = OwnedCgroup::new(&cgroups, &paths)?;
         let facts = facts::gather(&self.spec, cgroups, &paths, &self.rootfs, self.args.no_pivot)?;
         let plan = compile::create(&self.request(), &facts)?;
-        let config = Config::from_spec(&self.spec, &self.origin())?;
         let denied =
             if self.args.rootless_cgroups && linux.cgroups_path.is_empty() { Denied::GoWithout } else { Denied::Fail };
 
@@ -226,7 +225,7 @@ impl<'a> Bundle<'a> {
             }
         };
         let keep = self.run.is_some_and(|r| r.keep);
-        let outcome = self.execute(&plan, &mut creating, owned.as_ref(), paths, denied, config);
+        let outcome = self.execute(&plan, &mut creating, owned.as_ref(), paths, denied);
         match outcome {
             Ok(outcome) => Ok(Made { bundle: self, dir: Some(creating.into_dir()), outcome, sockets, ended: false }),
             Err(failed) => {
@@ -259,7 +258,6 @@ impl<'a> Bundle<'a> {
         owned: Option<&OwnedCgroup>,
         paths: Paths,
         denied: Denied,
-        config: Config,
     ) -> std::result::Result<Outcome, Failed> {
         let none = |error| Failed { error, process: None, cgroup_made: false };
         if self.notify_host.is_some() {
@@ -276,6 +274,7 @@ impl<'a> Bundle<'a> {
         crate::sys::children::restore_sigchld();
         let stdio = self.stdio(detached).map_err(none)?;
         let linux = self.spec.linux.clone().unwrap_or_default();
+        let origin = self.origin();
         let mut execution = Execution::new(plan, self.identity());
         execution.owned = owned;
         execution.cgroup_paths = paths;
@@ -284,7 +283,7 @@ impl<'a> Bundle<'a> {
         execution.maps = (linux.uid_mappings, linux.gid_mappings);
         execution.stdio = stdio.child;
         execution.extra = self.extra.count();
-        execution.config = Some(config);
+        execution.origin = Some((&self.spec, &origin));
         let result = execution.run();
         let Execution { process, console, cgroup, .. } = execution;
         match (result, process) {

@@ -136,7 +136,8 @@ pub fn exec(args: &Arguments, target: &Target, mut process: spec::Process) -> Re
         if let Some(process) = &execution.process {
             end(process);
         }
-        return Err(e.doing("unable to start container process"));
+        // The fields are of a process object: of process.json, or made of the flags.
+        return Err(e.document("exec's").doing("unable to start container process"));
     }
     let Execution { process: started, console, .. } = execution;
     let started = started.ok_or_else(|| Error::new("the plan started no process"))?;

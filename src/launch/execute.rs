@@ -18,8 +18,8 @@ use crate::error::{Context, Errno, Error, Result};
 use crate::plan::parent::HookKind;
 use crate::plan::{ParentStep, Place, Plan};
 use crate::spec::oci_state::{OciState, Status};
-use crate::spec::{Hook, IdMapping, Rlimit, Scheduler, names};
-use crate::state::{Config, Creating, State, start_time};
+use crate::spec::{Hook, IdMapping, Rlimit, Scheduler, Spec, names};
+use crate::state::{Config, Creating, Origin, State, start_time};
 use crate::sys::clone::{self, Start};
 use crate::sys::pidfd::PidFd;
 use crate::sys::{memfd, sched};
@@ -77,8 +77,8 @@ pub struct Execution<'a> {
     pub stdio: [Option<OwnedFd>; 3],
     /// The caller's descriptors that the program gets: from 3 on, this many.
     pub extra: i32,
-    /// The container's configuration for state.json (create).
-    pub config: Option<Config>,
+    /// What the container is made from, for state.json (create).
+    pub origin: Option<(&'a Spec, &'a Origin<'a>)>,
     /// The process, once there is one.
     pub process: Option<Process>,
     /// The master of the container's terminal.
@@ -103,7 +103,7 @@ impl<'a> Execution<'a> {
             maps: (Vec::new(), Vec::new()),
             stdio: [None, None, None],
             extra: 0,
-            config: None,
+            origin: None,
             process: None,
             console: None,
             sync: None,
@@ -161,7 +161,8 @@ impl<'a> Execution<'a> {
 
     fn save_state(&mut self) -> Result<()> {
         let process = self.process.as_ref().ok_or_else(no_process)?;
-        let (Some(creating), Some(config)) = (&mut self.creating, self.config.take()) else { return Ok(()) };
+        let (Some(creating), Some((spec, origin))) = (&mut self.creating, self.origin) else { return Ok(()) };
+        let config = Config::from_spec(spec, origin)?;
         // Without those that we had to go without.
         let paths = self.cgroup.as_ref().map(|c| c.paths().0).unwrap_or_default();
         creating.commit(&State::new(self.identity.id, process.pid, process.start_time, config, paths))

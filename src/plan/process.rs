@@ -189,12 +189,14 @@ struct Sets {
 fn sets(caps: &crate::spec::Capabilities, facts: &Facts, e: &Entering) -> Sets {
     let ours = if e.has(Namespaces::USER) { u64::MAX } else { facts.capabilities };
     let set = |names: &[String]| Caps(names::capability_set(names, facts.last_capability) & ours);
+    let (permitted, inheritable) = (set(&caps.permitted), set(caps.inheritable.as_deref().unwrap_or_default()));
     Sets {
         bounding: set(&caps.bounding),
         effective: set(&caps.effective),
-        permitted: set(&caps.permitted),
-        inheritable: set(caps.inheritable.as_deref().unwrap_or_default()),
-        ambient: set(&caps.ambient),
+        permitted,
+        inheritable,
+        // What is not both permitted and inheritable the kernel would refuse (capabilities(7)); many a config names it.
+        ambient: Caps(set(&caps.ambient).0 & permitted.0 & inheritable.0),
     }
 }
 
