@@ -73,6 +73,12 @@ impl Error {
         self
     }
 
+    /// Its parts, for who shows them apart: the text, the field of config.json, the hint.
+    pub fn into_parts(mut self) -> (String, Option<String>, Option<String>) {
+        let (field, hint) = (self.field.take(), self.hint.take());
+        (self.to_string(), field, hint)
+    }
+
     /// The errno of the innermost call, if a call failed.
     pub fn errno(&self) -> Option<Errno> {
         self.errno

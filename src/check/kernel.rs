@@ -1,11 +1,13 @@
-//! The kernel: system calls, namespaces, file systems, sysctls, seccomp, security modules.
+//! The kernel: system calls, file systems, sysctls, seccomp, security modules.
 
 use std::collections::BTreeMap;
 
-use super::{Asked, Findings};
+use super::{Asked, Findings, stat_failed};
+use crate::error::Errno;
 use crate::host;
 use crate::seccomp;
-use crate::spec::{mount_options, names, sysctl};
+use crate::spec::{mount_options, sysctl};
+use crate::sys::memfd;
 use crate::sys::probe::{self, Call};
 use crate::sys::seccomp::knows_flags;
 
@@ -21,158 +23,191 @@ const fn feature(call: Call, since: &'static str, without: Option<&'static str>)
     Feature { call, since, without }
 }
 
-const FEATURES: [Feature; 8] = [
+/// docs/kernel.md has the same table for people.
+const FEATURES: [Feature; 9] = [
     feature(probe::PIDFD_SEND_SIGNAL, "5.1", None),
     feature(probe::PIDFD_OPEN, "5.3", None),
+    feature(probe::CLONE3, "5.3", None),
     feature(probe::OPENAT2, "5.6", None),
+    feature(probe::OPEN_TREE, "5.2", Some("no bind mounts in user namespaces, no /dev/console")),
+    feature(probe::MOVE_MOUNT, "5.2", Some("no bind mounts in user namespaces, no /dev/console")),
     feature(
-        probe::CLONE3,
-        "5.3",
-        Some("processes are moved into their cgroup instead of being started in it, which is slow"),
+        probe::FSOPEN,
+        "5.2",
+        Some(
+            "labels and sysctls are written through the host's /proc; each masked directory has a file system of its own",
+        ),
     ),
-    feature(probe::OPEN_TREE, "5.2", Some("mounts are made with mount(2), by path")),
-    feature(probe::MOVE_MOUNT, "5.2", Some("mounts are made with mount(2), by path")),
-    feature(probe::FSOPEN, "5.2", Some("mounts are made with mount(2), by path")),
-    feature(probe::CLOSE_RANGE, "5.9", Some("descriptors are closed one by one")),
+    feature(
+        probe::MOUNT_SETATTR,
+        "5.12",
+        Some("no recursive mount attributes, no id-mapped mounts, no bind mounts in user namespaces"),
+    ),
+    feature(probe::CLOSE_RANGE, "5.9", Some("descriptors are marked one by one")),
 ];
+
+const UPDATE: &str = "update the kernel, or let the seccomp filter around us pass the call";
 
 pub(super) fn look(findings: &mut Findings, asked: &Asked<'_>) {
     let release = nix::sys::utsname::uname().map(|u| u.release().to_string_lossy().into_owned());
     findings.ok("kernel", format!("Linux {}", release.unwrap_or_default()), "");
-    for Feature { call, since, without } in FEATURES.iter().filter(|f| !probe::has(f.call)) {
-        let missing = format!("{} is missing (since Linux {since}; or a seccomp filter around us hides it)", call.name);
-        match without {
-            None => findings.error("kernel", missing, ""),
-            Some(without) => findings.warning("kernel", format!("{missing}: {without}"), ""),
-        }
+    calls(findings, asked);
+    if let Some(list) = asked.read("/sys/kernel/security/lsm") {
+        findings.ok("kernel", format!("security modules: {}", list.trim()), "");
     }
-    namespaces(findings, asked);
+    executable_memory_files(findings, asked);
     mounts(findings, asked);
     sysctls(findings, asked);
     profile(findings, asked);
-    security_modules(findings, asked);
+    apparmor(findings, asked);
 }
 
-fn namespaces(findings: &mut Findings, asked: &Asked<'_>) {
-    let mut made = Vec::new();
-    for (i, namespace) in asked.linux.namespaces.iter().enumerate() {
-        let field = format!("/linux/namespaces/{i}");
-        let Some(kind) = names::namespace(&namespace.kind) else { continue };
-        if !namespace.path.is_empty() {
-            match std::fs::metadata(&namespace.path) {
-                Ok(_) => findings.ok("namespaces", format!("{} to join: {}", kind.name, namespace.path), field),
-                Err(e) => findings.error("namespaces", stat_failed(&namespace.path, &e), field),
-            }
-            continue;
-        }
-        // user_namespaces(7), "/proc/sys/user": how many there may be.
-        let limit = format!("/proc/sys/user/max_{}_namespaces", kind.file);
-        let closed = std::fs::read_to_string(&limit).is_ok_and(|text| text.trim_end() == "0");
-        match (host::has_namespace(kind), closed) {
-            (false, _) => findings.error("namespaces", format!("the kernel has no {} namespaces", kind.name), field),
-            (true, true) => findings.error("namespaces", format!("{limit} is 0"), field),
-            (true, false) => made.push(kind.name),
+fn calls(findings: &mut Findings, asked: &Asked<'_>) {
+    let (there, missing): (Vec<&Feature>, Vec<&Feature>) = FEATURES.iter().partition(|f| probe::has(f.call));
+    let names: Vec<&str> = there.iter().map(|f| f.call.name).collect();
+    findings.ok("kernel", format!("system calls: {}", names.join(", ")), "");
+    for Feature { call, since, without } in missing {
+        let missing = format!("{} is missing (Linux {since})", call.name);
+        match without {
+            None => findings.error("kernel", missing, "").remedy(UPDATE),
+            Some(without) => findings.warning("kernel", format!("{missing}: {without}"), "").remedy(UPDATE),
         }
     }
-    if !made.is_empty() {
-        findings.ok("namespaces", format!("{} can be made", made.join(", ")), "/linux/namespaces");
-    }
-    if asked.has_new("user") {
-        restrictions_of_user_namespaces(findings, asked);
+    if asked.cgroups.unified_hierarchy().is_some() && !probe::has_clone_into_cgroup() {
+        findings.error("kernel", "clone3 does not know CLONE_INTO_CGROUP (Linux 5.7)", "").remedy(UPDATE);
     }
 }
 
-/// Distributions' own switches; each shows only as a bare EPERM or EACCES later.
-fn restrictions_of_user_namespaces(findings: &mut Findings, asked: &Asked<'_>) {
-    if !asked.circumstances.rootless_euid {
-        return;
-    }
-    for (file, bad) in
-        [("kernel/unprivileged_userns_clone", "0"), ("kernel/apparmor_restrict_unprivileged_userns", "1")]
-    {
-        if std::fs::read_to_string(format!("/proc/sys/{file}")).is_ok_and(|text| text.trim_end() == bad) {
-            let detail = format!("/proc/sys/{file} is {bad}: users may not make user namespaces");
-            findings.warning("namespaces", detail, "/linux/namespaces");
+/// `dunnage-init` is executed from one.
+fn executable_memory_files(findings: &mut Findings, asked: &Asked<'_>) {
+    let closed = asked.sysctl_number("vm/memfd_noexec") == Some(2);
+    match memfd::sealed(c"dunnage-check", b"", true) {
+        Ok(_) if !closed => findings.ok("kernel", "sealed executable memory files can be made", ""),
+        Ok(_) | Err(Errno::EACCES) => {
+            findings
+                .error("kernel", "vm.memfd_noexec is 2: no executable memory files, from which dunnage-init is run", "")
+                .remedy("sysctl -w vm.memfd_noexec=1");
+        }
+        Err(e) => {
+            let call = crate::error::Error::sys("memfd_create", e).to_string();
+            findings.error("kernel", format!("{call}: dunnage-init is run from a memory file"), "");
         }
     }
 }
 
 fn mounts(findings: &mut Findings, asked: &Asked<'_>) {
-    let known = std::fs::read_to_string("/proc/filesystems").unwrap_or_default();
+    let known = asked.read("/proc/filesystems").unwrap_or_default();
     let known = |kind: &str| known.lines().any(|line| line.split('\t').next_back() == Some(kind));
     let mut unknown: BTreeMap<&str, usize> = BTreeMap::new();
     for (i, mount) in asked.spec.mounts.iter().enumerate() {
         let options = mount_options::parse(&mount.options);
         let attributes = options.rec_attr_set != 0 || options.rec_attr_clr != 0;
         let idmap = options.idmap.is_some() || !mount.uid_mappings.is_empty();
-        if (attributes || idmap) && !probe::has(probe::MOUNT_SETATTR) {
-            let detail = "mount_setattr is missing (since Linux 5.12): no recursive attributes, no id-mapped mounts";
-            findings.error("mounts", detail, format!("/mounts/{i}"));
+        let tree = options.is_bind() && asked.has_user_namespace();
+        if (attributes || idmap || tree) && !probe::has(probe::MOUNT_SETATTR) {
+            findings
+                .error("mounts", "this mount takes mount_setattr (Linux 5.12)", format!("/mounts/{i}"))
+                .remedy(UPDATE);
         }
         if !options.is_bind() && mount.kind != "cgroup" && !known(&mount.kind) {
             unknown.entry(mount.kind.as_str()).or_insert(i);
         }
     }
     for (kind, i) in unknown {
-        let detail = format!("file system {kind} is not known to the kernel, as long as no module brings it");
-        findings.warning("mounts", detail, format!("/mounts/{i}/type"));
+        findings
+            .warning("mounts", format!("the kernel does not know the file system {kind}"), format!("/mounts/{i}/type"))
+            .remedy(format!("if it is a module, modprobe {kind}"));
     }
 }
 
+/// Keys that are not here are not in the container either, as long as they do not belong to what it may have of its own:
+/// network devices, or the namespace that it joins.
 fn sysctls(findings: &mut Findings, asked: &Asked<'_>) {
     for key in asked.linux.sysctl.keys() {
-        let Some(path) = sysctl::path(&sysctl::normalise(key)) else { continue };
-        if std::fs::symlink_metadata(format!("/proc/sys/{path}")).is_err() {
-            let detail = format!("/proc/sys/{path} is missing here, and probably in the container");
-            findings.warning("sysctl", detail, "/linux/sysctl");
+        let dotted = sysctl::normalise(key);
+        let Some(path) = sysctl::path(&dotted) else { continue };
+        if std::fs::symlink_metadata(format!("/proc/sys/{path}")).is_ok() {
+            continue;
         }
+        let field = format!("/linux/sysctl/{}", key.replace('~', "~0").replace('/', "~1"));
+        let of_a_device = ["/conf/", "/neigh/"].iter().any(|part| path.contains(part));
+        let joined = asked.joins("network") || asked.joins("ipc");
+        let detail = format!("/proc/sys/{path} is missing");
+        match of_a_device || joined {
+            true => findings.warning("sysctl", format!("{detail} here; the container may have it"), field),
+            false => findings.error("sysctl", detail, field),
+        }
+        .remedy("load the module that has it, or check the name");
     }
 }
 
 fn profile(findings: &mut Findings, asked: &Asked<'_>) {
+    let field = "/linux/seccomp";
     let Some(profile) = &asked.linux.seccomp else { return };
     if !knows_flags(0) {
-        return findings.error("seccomp", "the kernel has no seccomp filters", "/linux/seccomp");
-    }
-    let Some(native) = seccomp::arch::native() else {
-        return findings.error("seccomp", "no system call table for this architecture", "/linux/seccomp");
-    };
-    match seccomp::compile(profile, native, host::seccomp_flags()) {
-        Err(e) => findings.error("seccomp", e.to_string(), "/linux/seccomp"),
-        Ok(None) => findings.ok("seccomp", "the profile says nothing: no filter", "/linux/seccomp"),
-        Ok(Some(program)) => {
-            let length = program.filter.len();
-            findings.ok("seccomp", format!("the profile compiles to {length} instructions"), "/linux/seccomp");
-            if !program.unknown.is_empty() {
-                let names = program.unknown.join(", ");
-                findings.warning(
-                    "seccomp",
-                    format!("unknown system calls are skipped: {names}"),
-                    "/linux/seccomp/syscalls",
-                );
-            }
-        }
-    }
-}
-
-fn security_modules(findings: &mut Findings, asked: &Asked<'_>) {
-    let profile = asked.process.apparmor_profile.as_str();
-    if profile.is_empty() || profile == "unconfined" {
+        findings
+            .error("seccomp", "the kernel has no seccomp filters", field)
+            .remedy("CONFIG_SECCOMP_FILTER is needed, or no profile");
         return;
     }
-    let field = "/process/apparmorProfile";
-    if !host::has_apparmor() {
-        return findings.error("apparmor", "AppArmor is off or not in the kernel", field);
+    let Some(native) = seccomp::arch::native() else {
+        findings.error("seccomp", "no system call table for this architecture", field);
+        return;
+    };
+    let program = match seccomp::compile(profile, native, host::seccomp_flags()) {
+        Err(e) => return findings.failure("seccomp", e, field),
+        Ok(None) => return findings.ok("seccomp", "the profile says nothing: no filter", field),
+        Ok(Some(program)) => program,
+    };
+    findings.ok("seccomp", format!("the profile compiles to {} instructions", program.filter.len()), field);
+    if !program.unknown.is_empty() {
+        let names = program.unknown.join(", ");
+        findings.warning("seccomp", format!("unknown system calls are skipped: {names}"), "/linux/seccomp/syscalls");
     }
-    match std::fs::read_to_string("/sys/kernel/security/apparmor/profiles") {
-        Ok(loaded) if loaded.lines().any(|line| line.rsplit_once(" (").is_some_and(|(name, _)| name == profile)) => {
-            findings.ok("apparmor", format!("profile {profile} is loaded"), field);
-        }
-        Ok(_) => findings.error("apparmor", format!("profile {profile} is not loaded"), field),
-        Err(_) => findings.warning("apparmor", format!("cannot be told whether profile {profile} is loaded"), field),
+    if program.notify {
+        agent(findings, &profile.listener_path);
     }
 }
 
-pub(super) fn stat_failed(path: &str, e: &std::io::Error) -> String {
-    crate::error::Error::io(format_args!("stat {path}"), e).to_string()
+/// Who decides about calls that the profile notifies of.
+fn agent(findings: &mut Findings, path: &str) {
+    let field = "/linux/seccomp/listenerPath";
+    if !probe::has(probe::PIDFD_GETFD) {
+        findings.error("seccomp", "a listener is taken over with pidfd_getfd (Linux 5.6)", field).remedy(UPDATE);
+    }
+    // Not connected to: an agent may take that for a container.
+    match std::fs::metadata(path) {
+        Ok(meta) if std::os::unix::fs::FileTypeExt::is_socket(&meta.file_type()) => {
+            findings.ok("seccomp", format!("the agent's socket: {path}"), field);
+        }
+        Ok(_) => findings.error("seccomp", format!("{path} is not a socket"), field).remedy(""),
+        Err(e) => {
+            findings.error("seccomp", stat_failed(path, &e), field).remedy("start the agent of this profile");
+        }
+    }
+}
+
+fn apparmor(findings: &mut Findings, asked: &Asked<'_>) {
+    let profile = asked.process.apparmor_profile.as_str();
+    let field = "/process/apparmorProfile";
+    if profile.is_empty() {
+        return;
+    }
+    let enabled = asked.read("/sys/module/apparmor/parameters/enabled").is_some_and(|text| text.starts_with('Y'));
+    if !enabled {
+        findings.error("apparmor", "AppArmor is off, or not in the kernel", field).remedy("leave the profile out here");
+        return;
+    }
+    match asked.read("/sys/kernel/security/apparmor/profiles") {
+        _ if profile == "unconfined" => {}
+        Some(loaded) if loaded.lines().any(|line| line.rsplit_once(" (").is_some_and(|(name, _)| name == profile)) => {
+            findings.ok("apparmor", format!("profile {profile} is loaded"), field);
+        }
+        Some(_) => findings
+            .error("apparmor", format!("profile {profile} is not loaded"), field)
+            .remedy("load it with apparmor_parser -r FILE"),
+        None => {
+            findings.warning("apparmor", format!("cannot be told whether profile {profile} is loaded"), field);
+        }
+    }
 }

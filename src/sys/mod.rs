@@ -8,6 +8,7 @@ pub mod descriptors;
 pub mod flock;
 pub mod memfd;
 pub mod mount;
+pub mod nsfs;
 pub mod pidfd;
 pub mod probe;
 pub mod proc;

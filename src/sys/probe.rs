@@ -30,9 +30,21 @@ pub const OPENAT2: Call = call("openat2", libc::SYS_openat2);
 pub const PIDFD_OPEN: Call = call("pidfd_open", libc::SYS_pidfd_open);
 /// pidfd_send_signal(2)
 pub const PIDFD_SEND_SIGNAL: Call = call("pidfd_send_signal", libc::SYS_pidfd_send_signal);
+/// pidfd_getfd(2)
+pub const PIDFD_GETFD: Call = call("pidfd_getfd", libc::SYS_pidfd_getfd);
 /// Every call above.
-pub const ALL: [Call; 9] =
-    [CLONE3, CLOSE_RANGE, FSOPEN, MOUNT_SETATTR, MOVE_MOUNT, OPEN_TREE, OPENAT2, PIDFD_OPEN, PIDFD_SEND_SIGNAL];
+pub const ALL: [Call; 10] = [
+    CLONE3,
+    CLOSE_RANGE,
+    FSOPEN,
+    MOUNT_SETATTR,
+    MOVE_MOUNT,
+    OPEN_TREE,
+    OPENAT2,
+    PIDFD_OPEN,
+    PIDFD_SEND_SIGNAL,
+    PIDFD_GETFD,
+];
 
 /// Whether the kernel answers the call with anything but ENOSYS.
 pub fn has(call: Call) -> bool {
@@ -43,6 +55,19 @@ pub fn has(call: Call) -> bool {
     result != -1 || nix::errno::Errno::last() != nix::errno::Errno::ENOSYS
 }
 
+/// Whether clone3(2) knows CLONE_INTO_CGROUP (Linux 5.7).
+pub fn has_clone_into_cgroup() -> bool {
+    const CLONE_INTO_CGROUP: u64 = 0x2_0000_0000;
+    // struct clone_args: eleven words, of which the first is `flags` and the last `cgroup`.
+    let mut args = [0_u64; 11];
+    args[0] = CLONE_INTO_CGROUP;
+    args[10] = u64::MAX;
+    // SAFETY: a structure that lives through the call, and its size. No child comes of it: a kernel that knows the flag refuses
+    // a descriptor above INT_MAX (EINVAL), one that does not refuses a structure with more than it knows (E2BIG).
+    let result = unsafe { libc::syscall(libc::SYS_clone3, args.as_ptr(), size_of_val(&args)) };
+    result == -1 && nix::errno::Errno::last() == nix::errno::Errno::EINVAL
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -51,6 +76,10 @@ mod tests {
     fn this_kernel_has_some_and_none_does_anything() {
         assert!(has(PIDFD_SEND_SIGNAL) && has(OPENAT2));
         assert!(!has(call("none", 0xffff)));
+        let before = std::process::id();
+        // True wherever Linux 5.7 is; either way there is still one of us.
+        has_clone_into_cgroup();
+        assert_eq!(std::process::id(), before);
         for call in ALL {
             has(call);
         }
