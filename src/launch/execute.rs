@@ -155,17 +155,18 @@ impl<'a> Execution<'a> {
             ParentStep::Hooks(kind, list) => self.hooks(*kind, list),
             ParentStep::Rlimits(limits) => limits.iter().enumerate().try_for_each(|(i, limit)| self.rlimit(i, limit)),
             ParentStep::Scheduler(scheduler) => set_scheduler(self.pid()?, scheduler),
-            ParentStep::SaveState => self.save_state(),
+            ParentStep::PrepareState => self.prepare_state(),
+            ParentStep::SaveState => self.creating.as_mut().map_or(Ok(()), |creating| creating.commit()),
         }
     }
 
-    fn save_state(&mut self) -> Result<()> {
+    fn prepare_state(&mut self) -> Result<()> {
         let process = self.process.as_ref().ok_or_else(no_process)?;
         let (Some(creating), Some((spec, origin))) = (&mut self.creating, self.origin) else { return Ok(()) };
         let config = Config::from_spec(spec, origin)?;
         // Without those that we had to go without.
         let paths = self.cgroup.as_ref().map(|c| c.paths().0).unwrap_or_default();
-        creating.commit(&State::new(self.identity.id, process.pid, process.start_time, config, paths))
+        creating.prepare(&State::new(self.identity.id, process.pid, process.start_time, config, paths))
     }
 
     fn pid(&self) -> Result<i32> {

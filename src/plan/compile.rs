@@ -172,6 +172,7 @@ pub fn create(request: &Request<'_>, facts: &Facts) -> Result<Plan> {
     process::attributes(p, program, linux)?;
     process::scheduler(p, program);
     process::rlimits(p, program);
+    p.parent(ParentStep::PrepareState);
     p.child_says(Barrier::Ready);
     p.parent(ParentStep::SaveState);
     p.parent_says(Barrier::Go);

@@ -77,7 +77,9 @@ pub enum ParentStep {
     Rlimits(Vec<Rlimit>),
     /// Sets the scheduling policy.
     Scheduler(Scheduler),
-    /// Writes state.json.
+    /// Writes what will be state.json, while the container is being made.
+    PrepareState,
+    /// Makes it state.json.
     SaveState,
 }
 
@@ -185,6 +187,7 @@ impl fmt::Display for ParentStep {
                 limits.iter().try_for_each(|l| write!(f, " {}={}:{}", l.kind, l.soft, l.hard))
             }
             ParentStep::Scheduler(s) => write!(f, "scheduler {} nice={} priority={}", s.policy, s.nice, s.priority),
+            ParentStep::PrepareState => f.write_str("prepare-state"),
             ParentStep::SaveState => f.write_str("save-state"),
         }
     }

@@ -60,6 +60,8 @@ struct Init {
 pub struct Creating {
     dir: ContainerDir,
     record: Option<OwnedFd>,
+    /// Name of the file that becomes state.json.
+    prepared: Option<String>,
 }
 
 impl Root {
@@ -77,7 +79,7 @@ impl Root {
         if !lock(&dir)? {
             return Err(deleted(id));
         }
-        Ok(Creating { dir, record: None })
+        Ok(Creating { dir, record: None, prepared: None })
     }
 }
 
@@ -122,9 +124,18 @@ impl Creating {
         write_all(file, &line).map_err(|e| Error::sys(format!("write {}/{CREATING}", self.dir.id), e))
     }
 
-    /// Writes state.json: from here on it is a container, and everybody's. If it fails, the intent still stands.
-    pub fn commit<C: Serialize>(&mut self, state: &State<C>) -> Result<()> {
-        self.dir.save(state)?;
+    /// Writes what will be state.json, under another name: what takes time is done before it is needed.
+    pub fn prepare<C: Serialize>(&mut self, state: &State<C>) -> Result<()> {
+        let bytes = serde_json::to_vec(state).map_err(|e| Error::new(format!("write state.json: {e}")))?;
+        self.prepared = Some(self.dir.write_aside(&bytes)?);
+        Ok(())
+    }
+
+    /// Makes what was prepared state.json: from here on it is a container, and everybody's. If it fails, the intent still
+    /// stands.
+    pub fn commit(&mut self) -> Result<()> {
+        let prepared = self.prepared.take().ok_or_else(|| Error::new("no state was prepared"))?;
+        self.dir.rename_state(&prepared)?;
         self.dir.unlink(CREATING)?;
         self.record = None;
         flock::unlock(&self.dir).map_err(|e| Error::sys(format!("flock {}", self.dir.id), e))
@@ -255,6 +266,11 @@ mod tests {
         State { id: id.into(), ..State::default() }
     }
 
+    fn commit(creating: &mut Creating, id: &str) {
+        creating.prepare(&state(id)).unwrap();
+        creating.commit().unwrap();
+    }
+
     fn aborted(root: &Path) -> Aborted {
         match Claim::within(root, "c", Duration::ZERO).unwrap() {
             Claim::Aborted(aborted) => aborted,
@@ -281,7 +297,7 @@ mod tests {
         let missing = ContainerDir::open(&root, "c").unwrap().load::<Brief>().unwrap_err();
         assert_eq!(missing.to_string(), "container does not exist");
 
-        creating.commit(&state("c")).unwrap();
+        commit(&mut creating, "c");
         assert_eq!(entries(&root.join("c")), ["exec.fifo", "state.json"]);
         let dir = creating.into_dir();
         assert_eq!(dir.load::<Config>().unwrap(), state("c"));
@@ -298,7 +314,7 @@ mod tests {
             let mut creating = create(&root, "c").unwrap();
             creating.intend(&intent()).unwrap();
             if committed {
-                creating.commit(&state("c")).unwrap();
+                commit(&mut creating, "c");
             }
             creating.abandon().unwrap();
             assert!(entries(&root).is_empty());
@@ -316,7 +332,7 @@ mod tests {
             let root = root.clone();
             move || Claim::within(&root, "c", Duration::from_secs(20)).unwrap()
         });
-        creating.commit(&state("c")).unwrap();
+        commit(&mut creating, "c");
         assert!(matches!(other.join().unwrap(), Claim::Container(_)));
     }
 
@@ -420,7 +436,7 @@ mod tests {
     fn a_state_is_changed_whole_or_not_at_all() {
         let (_keep, root) = root();
         let mut creating = create(&root, "c").unwrap();
-        creating.commit(&state("c")).unwrap();
+        commit(&mut creating, "c");
         let dir = creating.into_dir();
         // A writer that was killed with our pid left its temporary file.
         drop(dir.create_file(&format!("state-{}-0", std::process::id())).unwrap());
@@ -444,7 +460,7 @@ mod tests {
     fn a_state_of_another_container_is_refused() {
         let (_keep, root) = root();
         let mut creating = create(&root, "c").unwrap();
-        creating.commit(&state("d")).unwrap();
+        commit(&mut creating, "d");
         let error = creating.into_dir().load::<Brief>().unwrap_err();
         assert_eq!(error.to_string(), "container c: state.json is of container \"d\"");
     }

@@ -205,6 +205,22 @@ impl ContainerDir {
     }
 
     pub(super) fn replace_state(&self, bytes: &[u8]) -> Result<()> {
+        let temp = self.write_aside(bytes)?;
+        self.rename_state(&temp)
+    }
+
+    /// Makes what was written aside the state.
+    pub(super) fn rename_state(&self, temp: &str) -> Result<()> {
+        let renamed = renameat(&self.fd, temp, &self.fd, STATE);
+        if renamed.is_err() {
+            // The first error is the one to tell; what may stay behind is swept by `delete`.
+            let _ = unlinkat(&self.fd, temp, UnlinkatFlags::NoRemoveDir);
+        }
+        renamed.map_err(|e| Error::sys(format!("rename {}/{STATE}", self.id), e))
+    }
+
+    /// Writes a file that can become state.json, and returns its name.
+    pub(super) fn write_aside(&self, bytes: &[u8]) -> Result<String> {
         let failed = |call: &str, e| Error::sys(format!("{call} {}/{STATE}", self.id), e);
         let mut temp = String::new();
         let mut file = Err(Errno::EEXIST);
@@ -218,14 +234,11 @@ impl ContainerDir {
             }
         }
         let file = file.map_err(|e| failed("create", e))?;
-        let written = write_all(&file, bytes)
-            .map_err(|e| failed("write", e))
-            .and_then(|()| renameat(&self.fd, temp.as_str(), &self.fd, STATE).map_err(|e| failed("rename", e)));
-        if written.is_err() {
-            // The first error is the one to tell; what may stay behind is swept by `delete`.
+        if let Err(e) = write_all(&file, bytes) {
             let _ = unlinkat(&self.fd, temp.as_str(), UnlinkatFlags::NoRemoveDir);
+            return Err(failed("write", e));
         }
-        written
+        Ok(temp)
     }
 
     pub(super) fn create_file(&self, name: &str) -> std::result::Result<OwnedFd, Errno> {
