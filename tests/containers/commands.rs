@@ -464,3 +464,44 @@ fn root_flag() {
         b.bare(&["--root", "/tmp/..", "list"]).output().fails(1, "Option --root argument should not be set to /");
     });
 }
+
+/// podman calls most commands with next to no environment, and without a directory of its own.
+#[test]
+fn without_an_environment() {
+    case(|b| {
+        b.args(&["/bin/sleep", "100"]).write_config();
+        let bundle = b.bundle().display().to_string();
+        let id = b.id.clone();
+        for args in [
+            &["create", "--bundle", &bundle, &id][..],
+            &["start", &id],
+            &["state", &id],
+            &["exec", &id, "true"],
+            &["ps", "--format", "json", &id],
+            &["pause", &id],
+            &["resume", &id],
+            &["list", "-q"],
+            &["kill", &id, "KILL"],
+            &["delete", "--force", &id],
+        ] {
+            b.command(args).env_clear().dir("/").output().ok();
+        }
+        b.assert_gone();
+    });
+}
+
+#[test]
+fn rootless_flag() {
+    case(|b| {
+        b.args(&["/bin/true"]).write_config();
+        let (root, bundle) = (b.root().display().to_string(), b.bundle().display().to_string());
+        for value in ["true", "false", "auto", "AUTO", "1", "F"] {
+            b.bare(&["--root", &root, "--rootless", value, "run", "--bundle", &bundle, &b.id]).output().ok();
+        }
+        let out = b.bare(&["--root", &root, "--rootless", "foo", "run", "--bundle", &bundle, &b.id]).output();
+        out.fails(1, "strconv.ParseBool: parsing \"foo\": invalid syntax");
+        let out = b.bare(&["--root", &root, "--systemd-cgroup", "run", "--bundle", &bundle, &b.id]).output();
+        out.code(1).err_has("systemd");
+        b.assert_gone();
+    });
+}

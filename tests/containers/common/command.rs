@@ -24,7 +24,6 @@ pub struct Out {
     pub code: i32,
     pub out: String,
     pub err: String,
-    pub took: Duration,
     shown: String,
 }
 
@@ -130,7 +129,7 @@ impl Running {
         };
         let (out, err) = self.written();
         let code = status.code().unwrap_or_else(|| 128 + status.signal().unwrap_or(0));
-        Out { code, out, err, took: self.started.elapsed(), shown: self.shown }
+        Out { code, out, err, shown: self.shown }
     }
 }
 

@@ -1,0 +1,72 @@
+//! What is ours alone: `plan` prints what would be done, `check` says what this host can't do; both change nothing.
+
+use crate::common::{case, host, json};
+
+#[test]
+fn plan_prints_and_changes_nothing() {
+    case(|b| {
+        b.set("/hostname", "planned").mount(json!({"destination": "/mnt", "type": "tmpfs", "source": "tmpfs"}));
+        b.write_config();
+        let before = host::mounts();
+        let out = b.rt(&["plan", "--bundle", b.bundle().to_str().unwrap()]).ok();
+        for words in ["runtime:", "container:", "planned", "/mounts/7", "/mnt", "barrier"] {
+            assert!(out.out.contains(words), "{words}: {out}");
+        }
+        assert_eq!(host::mounts(), before);
+        assert!(!b.root().exists());
+        b.assert_gone();
+    });
+}
+
+#[test]
+fn plan_needs_no_root() {
+    case(|b| {
+        let map = json!([{"containerID": 0, "hostID": 1000, "size": 1}]);
+        b.namespace("user", None).set("/linux/uidMappings", map.clone()).set("/linux/gidMappings", map).write_config();
+        b.wrap(&["setpriv", "--reuid=1000", "--regid=1000", "--clear-groups", "--"]);
+        b.rt(&["plan", "--bundle", b.bundle().to_str().unwrap()]).ok().out_has("container:");
+    });
+}
+
+#[test]
+fn check_says_yes() {
+    case(|b| {
+        b.args(&["/bin/true"]).write_config();
+        let out = b.rt(&["check", "--bundle", b.bundle().to_str().unwrap()]).ok();
+        assert!(!out.out.contains("fails") && out.out.contains("cgroup"), "{out}");
+        b.assert_gone();
+        b.run().ok();
+    });
+}
+
+/// What `check` refuses, `create` refuses too, and the other way round.
+#[test]
+fn check_says_what_create_says() {
+    case(|b| {
+        b.args(&["/bin/true"]);
+        let sound = b.config.clone();
+        let bundle = b.bundle().display().to_string();
+        let mut missed = Vec::new();
+        for (pointer, value) in [
+            ("/process/apparmorProfile", json!("docker-default")),
+            ("/process/selinuxLabel", json!("a:b:c:d")),
+            ("/process/args", json!(["/no/such/program"])),
+            ("/root/path", json!("nosuch")),
+            ("/linux/namespaces/1", json!({"type": "network", "path": "/no/such"})),
+            ("/mounts/-", json!({"destination": "/mnt", "type": "nosuchfs", "source": "x"})),
+            ("/mounts/-", json!({"destination": "/mnt", "type": "bind", "source": "/no/such", "options": ["bind"]})),
+            ("/linux/resources/unified", json!({"memory.max": "1"})),
+            ("/process/oomScoreAdj", json!(-1000)),
+        ] {
+            b.config = sound.clone();
+            b.set(pointer, value.clone());
+            b.start_command("create", &[]).output().code(1);
+            b.assert_gone();
+            let out = b.rt(&["check", "--bundle", &bundle]);
+            if out.code != 1 {
+                missed.push(format!("{pointer} = {value}"));
+            }
+        }
+        assert_eq!(missed, Vec::<String>::new(), "create refuses these");
+    });
+}
