@@ -22,6 +22,7 @@ fn plan_prints_and_changes_nothing() {
 fn plan_needs_no_root() {
     case(|b| {
         let map = json!([{"containerID": 0, "hostID": 1000, "size": 1}]);
+        b.set("/mounts/2/options", json!(["nosuid", "noexec", "newinstance"]));
         b.namespace("user", None).set("/linux/uidMappings", map.clone()).set("/linux/gidMappings", map).write_config();
         b.wrap(&["setpriv", "--reuid=1000", "--regid=1000", "--clear-groups", "--"]);
         b.rt(&["plan", "--bundle", b.bundle().to_str().unwrap()]).ok().out_has("container:");
