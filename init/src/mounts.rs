@@ -69,12 +69,16 @@ pub struct Bind {
     pub clear: Attr,
     pub in_proc: bool,
     pub procfs: bool,
+    pub optional: bool,
 }
 
 /// Binds a part of the host's tree.
 pub fn bind(init: &mut Init<'static>, b: &Bind) -> Done {
     let tree = if b.from == Slot::NONE {
-        source_tree(init, b.source, b.recursive)?
+        match source_tree(init, b.source, b.recursive) {
+            Err(Failure { errno: Errno::ENOENT, .. }) if b.optional => return Ok(()),
+            r => r?,
+        }
     } else {
         Tree::Detached(Fd::from_raw(init.slot(b.from)?))
     };
@@ -151,7 +155,7 @@ pub fn read_only_path(init: &mut Init<'static>, path: &CStr) -> Done {
         r => r.at(Call::Open)?,
     };
     let tree = clone_of(init, target.raw(), true)?;
-    attach_known(init, tree, &target, set_read_only)
+    attach_known(init, tree, &target, path, set_read_only)
 }
 
 /// Covers a path, so that nothing of it can be read.
@@ -168,9 +172,22 @@ pub fn mask(init: &mut Init<'static>, path: &'static CStr, label: &CStr) -> Done
     };
     // The host's own null device, taken before the host's root was left: whatever the image calls /dev/null does not matter
     // (CVE-2025-31133).
-    let null = init.null.take().ok_or(Failure::found(Call::Plan))?;
+    let null = match init.null.take() {
+        Some(null) => null,
+        None => own_null(init)?,
+    };
     init.null = Some(cover(init, null, &target)?);
     Ok(())
+}
+
+/// Without open_tree(2) nothing of the host's can be taken along: the container's own null device, if it is one.
+fn own_null(init: &mut Init<'_>) -> Result<Fd, Failure> {
+    let null = path::open(init, c"/dev/null", 0)?.at(Call::Open)?;
+    let stat = sys::statx(null.raw(), c"").at(Call::Stat)?;
+    if !stat.is(sys::S_IFCHR) || stat.rdev != (1, 3) {
+        return Err(Failure::found(Call::NotANull));
+    }
+    Ok(null)
 }
 
 fn mask_directory(init: &mut Init<'static>, target: &Fd, label: &CStr) -> Done {
@@ -198,10 +215,14 @@ fn cover(init: &mut Init<'static>, what: Fd, target: &Fd) -> Result<Fd, Failure>
         Ok(copy) => sys::move_mount(copy.raw(), target.raw(), c"").at(Call::MoveMount)?,
         // EINVAL: not attached yet.
         Err(Errno::EINVAL) => sys::move_mount(what.raw(), target.raw(), c"").at(Call::MoveMount)?,
-        Err(Errno::ENOSYS) => {
-            let raw = what.raw();
-            old_bind(init, raw, target.raw(), false)?;
-        }
+        // It can be attached once, and then bound from where it is.
+        Err(Errno::ENOSYS) => match sys::move_mount(what.raw(), target.raw(), c"") {
+            Ok(()) => (),
+            Err(_) => {
+                let raw = what.raw();
+                old_bind(init, raw, target.raw(), false)?;
+            }
+        },
         Err(errno) => return Err(errno).at(Call::OpenTree),
     }
     Ok(what)
@@ -285,6 +306,7 @@ fn attach_known(
     init: &mut Init<'static>,
     tree: Tree,
     target: &Fd,
+    path: &CStr,
     then: impl FnOnce(&mut Init<'static>, i32) -> Done,
 ) -> Done {
     match tree {
@@ -294,9 +316,8 @@ fn attach_known(
         }
         Tree::Source(fd, recursive) => {
             old_bind(init, fd.raw(), target.raw(), recursive)?;
-            let path = proc_path(init, target.raw())?;
-            // Through the link of procfs the name is looked up again, which crosses to what is mounted on it now.
-            let top = sys::openat(Fd::CWD, path.c_str().unwrap_or(c""), sys::O_PATH).at(Call::Open)?;
+            // By its name again, which leads to what is mounted there now.
+            let top = path::open(init, path, 0)?.at(Call::Open)?;
             then(init, top.raw())
         }
     }

@@ -131,7 +131,8 @@ fn create(root: i32, path: &[u8], make: Make, links: u32) -> sys::Result<Found> 
 fn create_one(dir: i32, name: &CStr, make: Make) -> sys::Result<Fd> {
     match make {
         Make::Directory => sys::mkdirat(dir, name, 0o755)?,
-        Make::File => drop(sys::openat2(dir, name, sys::O_CREAT | sys::O_EXCL | sys::O_WRONLY, 0o644, ITSELF)?),
+        // Not by opening it: a file that is open for writing keeps its file system from becoming read-only.
+        Make::File => sys::mknodat(dir, name, sys::S_IFREG | 0o644, 0)?,
     }
     sys::openat2(dir, name, sys::O_PATH, 0, ITSELF)
 }

@@ -73,9 +73,14 @@ pub fn find(init: &mut Init<'_>, program: &CStr, path: &CStr) -> Done {
         let path = init.program.c_str().ok_or(Failure::of(Call::Execve, Errno::ENAMETOOLONG))?;
         let found = executable(path);
         if let Err(Failure { call: Call::Execve, errno: Errno::EACCES, .. }) = found
-            && sys::stat_path(path).is_ok_and(|s| s.mode & 0o111 == 0o111)
+            && let Ok(stat) = sys::stat_path(path)
         {
-            init.detail.push(b"it has the execute permission, so its mount has noexec");
+            let why: &[u8] = match stat.mode & 0o111 {
+                0o111 => b"it has the execute permission, so its mount has noexec",
+                0 => b"nobody has the execute permission (x bit): chmod +x it in the image",
+                _ => b"this user does not have the execute permission",
+            };
+            init.detail.push(why);
         }
         return found;
     }

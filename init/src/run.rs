@@ -188,9 +188,10 @@ fn one_step(init: &mut Init<'static>, step: Step<Borrowed<'static>>) -> Done {
             init,
             &mounts::Filesystem { fstype, source, dest, flags, data, keep_mode, copy_up, in_proc, fallback },
         ),
-        Step::Bind { source, from, dest, recursive, remount, set, clear, in_proc, procfs } => {
-            mounts::bind(init, &mounts::Bind { source, from, dest, recursive, remount, set, clear, in_proc, procfs })
-        }
+        Step::Bind { source, from, dest, recursive, remount, set, clear, in_proc, procfs, optional } => mounts::bind(
+            init,
+            &mounts::Bind { source, from, dest, recursive, remount, set, clear, in_proc, procfs, optional },
+        ),
         Step::Attributes { set, clear } => mounts::attributes(init, set, clear),
         Step::Propagate { flags } => mounts::propagate(init, flags),
         Step::Mkdir { path, mode } => nodes::mkdir(init, path, mode),

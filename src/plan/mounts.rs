@@ -195,6 +195,7 @@ fn bind(one: &One<'_>, e: &Entering, facts: &Facts, p: &mut Plan) -> Result<Draf
         clear: cleared(flags, MountFlags(options.cleared)),
         in_proc: is_allowed_in_proc(dest),
         procfs: dest == "/proc",
+        optional: false,
     };
     let mut draft = Draft { dest: dest.into(), bind: true, steps: vec![step], read_only: false, field: field.into() };
     after(&mut draft, options);
@@ -299,6 +300,8 @@ fn cgroup1(one: &One<'_>, e: &Entering, facts: &Facts) -> Result<Draft> {
                 clear: Attr::none(),
                 in_proc: false,
                 procfs: false,
+                // Rootless, a group that could not be made is gone without.
+                optional: true,
             });
         }
         for key in h.keys.iter().filter(|k| !k.contains('=') && k.as_str() != name && h.version == Version::V1) {
@@ -327,6 +330,7 @@ fn notify(dir: &str) -> Result<Draft> {
         clear: Attr::none(),
         in_proc: false,
         procfs: false,
+        optional: false,
     };
     Ok(Draft { dest: dest.into(), bind: true, steps: vec![step], read_only: false, field: String::new() })
 }

@@ -111,6 +111,10 @@ impl InitProcess {
             Ok(fd) => fd,
             // EINVAL: the pid has become the id of a thread.
             Err(Errno::ESRCH | Errno::EINVAL) => return Ok(None),
+            Err(Errno::ENOSYS) => {
+                let error = Error::sys(format!("pidfd_open {pid}"), Errno::ENOSYS);
+                return Err(error.hint("Linux 5.3 is needed, or a seccomp filter around us that lets it pass"));
+            }
             Err(e) => return Err(Error::sys(format!("pidfd_open {pid}"), e)),
         };
         if !is_same(pid, start_time)? {
