@@ -31,10 +31,8 @@ if [ "${PEERS:-yes}" != no ]; then
 	while read -r name _ binary; do runtimes+=("$name=$binary"); done < <(sort target/peers/list)
 fi
 
-# The default config, by whoever can write it: it is the same for all.
 spec=${runtimes[1]#*=}
 "$root/integration/rootfs.sh" "$work/rootfs"
-(cd "$work" && "$spec" spec)
 
 if grep -q ' cgroup ' /proc/self/mounts; then hosts=${HOSTS:-v2 v1 host}; else hosts=${HOSTS:-host}; fi
 BENCH_LOAD=$(cut -d' ' -f1-3 /proc/loadavg)
@@ -55,6 +53,10 @@ for host in $hosts; do
 		*) if grep -q ' cgroup2 ' /proc/self/mounts; then name="cgroup v1 and v2, hybrid"; else name="cgroup v1"; fi ;;
 		esac
 	fi
+	# The default config by whoever can write it (it is the same for all, but not for all hosts: on v2 there is a cgroup
+	# namespace in it), and state where it is in use: on a tmpfs.
+	rm -f "$work/config.json"
+	prepare="$prepare && mkdir -p $work/state && mount -t tmpfs tmpfs $work/state && (cd $work && $spec spec)"
 	unshare --mount --propagation private sh -c "$prepare && exec \"\$@\"" sh \
 		"$bench" measure --host "$name" --work "$work" --tools "$tools" --out "$tools/$host.json" \
 		--warm "${WARM:-100}" --cold "${COLD:-25}" "${runtimes[@]}"

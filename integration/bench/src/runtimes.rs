@@ -36,7 +36,7 @@ impl Runtime {
             name: name.into(),
             binary: binary.into(),
             version,
-            state: work.join(format!("state-{name}")),
+            state: work.join("state").join(name),
             cgroups: vec![],
         })
     }
