@@ -7,9 +7,9 @@ PREFIX  ?= /usr/local
 DESTDIR ?=
 CARGO   ?= cargo
 
-# .cargo/config.toml names the host as the target, so the build goes into a folder of that name.
-HOST     = $(shell rustc -vV 2>/dev/null | sed -n 's/^host: //p')
-BINARY   = target/$(HOST)/release/dunnage
+# What a release is built for: musl where it can be had (integration/target.sh says why), or as given.
+TARGET   = $(shell integration/target.sh)
+BINARY   = target/$(TARGET)/release/dunnage
 GENERATED = target/generated
 
 BUILD_PACKAGES = gcc libc6-dev make
@@ -27,11 +27,11 @@ toolchain:
 
 build: toolchain ## the release binary
 	@integration/packages.sh $(BUILD_PACKAGES)
-	$(CARGO) build --release --bin dunnage
+	$(CARGO) build --release --bin dunnage --target $(TARGET)
 
 run: toolchain ## build, and show the life of a container
 	@integration/packages.sh $(RUN_PACKAGES)
-	$(CARGO) build --release --bin dunnage
+	$(CARGO) build --release --bin dunnage --target $(TARGET)
 	integration/demo.sh $(abspath $(BINARY))
 
 test: toolchain ## unit tests, golden plans, real containers
@@ -43,14 +43,15 @@ lint: toolchain ## rustfmt, clippy and shellcheck, warnings are errors
 	shellcheck -S warning integration/*.sh integration/bench/*.sh .ci/run
 	$(CARGO) fmt --all --check
 	$(CARGO) clippy --workspace --all-targets -- -D warnings
+	$(CARGO) clippy --bin dunnage --target $(TARGET) -- -D warnings
 
 engines: toolchain ## drive it through podman and containerd
-	$(CARGO) build --release --bin dunnage
+	$(CARGO) build --release --bin dunnage --target $(TARGET)
 	integration/engines.sh $(abspath $(BINARY))
 
 bench: toolchain ## measure ourselves against the floor, runc, crun and youki; writes docs/bench/
 	@integration/packages.sh $(BENCH_PACKAGES)
-	$(CARGO) build --release --bin dunnage
+	$(CARGO) build --release --bin dunnage --target $(TARGET)
 	RUNTIMES="dunnage=$(abspath $(BINARY)) $(RUNTIMES)" integration/bench/run.sh
 
 man: toolchain ## man pages, into target/generated/man

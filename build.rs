@@ -2,6 +2,7 @@
 //!
 //! The child's half needs what cargo cannot say per package: no start files, no C library, a fixed address. So it is a
 //! workspace of its own, built into our output folder by the same cargo. It has no dependencies: nothing is fetched.
+#![allow(clippy::expect_used)] // A build script has no better way to say that it cannot go on.
 
 use std::env;
 use std::path::{Path, PathBuf};
@@ -26,6 +27,11 @@ fn main() {
         println!("cargo::rerun-if-changed={watched}");
     }
     let target_dir = out.join("init-target");
+    let mut flags = FLAGS.join("\x1f");
+    if target.ends_with("-musl") {
+        // rustc brings start files of its own for this target, which -nostartfiles does not keep away.
+        flags.push_str("\x1f-Clink-self-contained=no");
+    }
     let status = Command::new(env::var_os("CARGO").expect("cargo sets CARGO"))
         .args(["build", "--release", "--locked", "--offline", "--quiet", "--manifest-path"])
         .arg(manifest)
@@ -34,7 +40,7 @@ fn main() {
         // What the caller wants for its own build (coverage, sanitizers, another wrapper) does not fit a program without std.
         .env_remove("RUSTFLAGS")
         .env_remove("RUSTC_WORKSPACE_WRAPPER")
-        .env("CARGO_ENCODED_RUSTFLAGS", FLAGS.join("\x1f"))
+        .env("CARGO_ENCODED_RUSTFLAGS", flags)
         .status();
     assert!(status.is_ok_and(|s| s.success()), "dunnage-init does not build: {}", manifest.display());
     let init = target_dir.join(&target).join("release/dunnage-init");

@@ -2,7 +2,7 @@
 
 #![cfg_attr(not(test), no_main)]
 
-use std::ffi::OsString;
+use std::ffi::{OsString, c_char};
 use std::io::Write;
 
 use dunnage::cli::{self, Parsed, Refusal};
@@ -10,13 +10,18 @@ use dunnage::error::Error;
 use dunnage::log;
 use dunnage::sys::start;
 
-/// The C library's entry, not Rust's: see [`start`] for what that saves. std takes argv from the C library by itself.
+/// musl's own asks the kernel at almost every growth and release: 60 system calls in a `run`.
+#[cfg(target_env = "musl")]
+#[global_allocator]
+static ALLOCATOR: dlmalloc::GlobalDlmalloc = dlmalloc::GlobalDlmalloc;
+
+/// The C library's entry, not Rust's: see [`start`] for what that saves.
 ///
 /// SAFETY of the attribute: no other `main` is in the program.
 #[cfg_attr(not(test), unsafe(no_mangle))]
-extern "C" fn main() -> i32 {
+extern "C" fn main(count: i32, arguments: *const *const c_char) -> i32 {
     start::prepare();
-    run(std::env::args_os().collect()).into()
+    run(start::arguments(count, arguments)).into()
 }
 
 fn run(argv: Vec<OsString>) -> u8 {

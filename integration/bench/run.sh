@@ -22,7 +22,7 @@ for program in floor meter; do
 	gcc -O2 -static -Wall -Wextra -Werror -o "$tools/$program" "integration/bench/$program.c"
 done
 cargo build -q --release -p dunnage-bench
-bench=$(ls -d target/*/release/dunnage-bench)
+bench=target/$(rustc -vV | sed -n "s/^host: //p")/release/dunnage-bench
 
 runtimes=("floor=$tools/floor")
 for r in ${RUNTIMES:-}; do runtimes+=("$r"); done
@@ -37,7 +37,7 @@ spec=${runtimes[1]#*=}
 if grep -q ' cgroup ' /proc/self/mounts; then hosts=${HOSTS:-v2 v1 host}; else hosts=${HOSTS:-host}; fi
 BENCH_LOAD=$(cut -d' ' -f1-3 /proc/loadavg)
 BENCH_DATE=$(date -u +%F)
-BENCH_INIT_BYTES=$(stat -c %s "$(find target -path '*release*' -name dunnage-init -type f | head -1)" 2>/dev/null || true)
+BENCH_INIT_BYTES=$(find target -path '*release/dunnage-init' -type f -printf '%T@ %s\n' | sort -rn | sed -n '1s/.* //p')
 export BENCH_LOAD BENCH_DATE BENCH_INIT_BYTES
 
 files=()

@@ -13,7 +13,7 @@ const NS_GET_NSTYPE: u32 = 0xb703;
 /// ENOTTY: it is the file of no namespace.
 pub fn ns_get_nstype(file: BorrowedFd<'_>) -> Result<i32, Errno> {
     // SAFETY: the request takes no argument.
-    Errno::result(unsafe { libc::ioctl(file.as_raw_fd(), NS_GET_NSTYPE.into()) })
+    Errno::result(unsafe { libc::ioctl(file.as_raw_fd(), NS_GET_NSTYPE as libc::Ioctl) })
 }
 
 #[cfg(test)]

@@ -43,6 +43,6 @@ pub fn sched_setaffinity(pid: i32, mask: &[u64]) -> Result<(), Errno> {
 pub fn prlimit(pid: i32, resource: u32, soft: u64, hard: u64) -> Result<(), Errno> {
     let limit = libc::rlimit64 { rlim_cur: soft, rlim_max: hard };
     // SAFETY: a structure that lives through the call; the old limits are not asked for.
-    let result = unsafe { libc::prlimit64(pid, resource, &raw const limit, std::ptr::null_mut()) };
+    let result = unsafe { libc::prlimit64(pid, resource as _, &raw const limit, std::ptr::null_mut()) };
     Errno::result(result).map(drop)
 }
