@@ -149,13 +149,17 @@ fn set_read_only(init: &mut Init<'static>, mount: i32) -> Done {
 }
 
 /// Binds a path on itself, read-only. What is not there need not be protected.
-pub fn read_only_path(init: &mut Init<'static>, path: &CStr) -> Done {
+pub fn read_only_path(init: &mut Init<'static>, path: &'static CStr) -> Done {
     let target = match path::open(init, path, 0)? {
         Err(Errno::ENOENT | Errno::ENOTDIR) => return Ok(()),
         r => r.at(Call::Open)?,
     };
     let tree = clone_of(init, target.raw(), true)?;
-    attach_known(init, tree, &target, path, set_read_only)
+    // Attached first: without mount_setattr(2) (before Linux 5.12) only what is attached can be made read-only. Nobody of the
+    // container runs yet.
+    attach(init, tree, &target, path)?;
+    let mount = last(init)?;
+    set_read_only(init, mount)
 }
 
 /// Covers a path, so that nothing of it can be read.
@@ -299,28 +303,6 @@ fn attach(init: &mut Init<'static>, tree: Tree, target: &Fd, dest: &'static CStr
     mounted_at(init, dest);
     init.mount = attached;
     Ok(())
-}
-
-/// Attaches a tree on a target and does something with the mount that it became.
-fn attach_known(
-    init: &mut Init<'static>,
-    tree: Tree,
-    target: &Fd,
-    path: &CStr,
-    then: impl FnOnce(&mut Init<'static>, i32) -> Done,
-) -> Done {
-    match tree {
-        Tree::Detached(fd) => {
-            then(init, fd.raw())?;
-            sys::move_mount(fd.raw(), target.raw(), c"").at(Call::MoveMount)
-        }
-        Tree::Source(fd, recursive) => {
-            old_bind(init, fd.raw(), target.raw(), recursive)?;
-            // By its name again, which leads to what is mounted there now.
-            let top = path::open(init, path, 0)?.at(Call::Open)?;
-            then(init, top.raw())
-        }
-    }
 }
 
 fn mounted_at(init: &mut Init<'static>, dest: &'static CStr) {
