@@ -1,13 +1,14 @@
 //! Files: the root file system, the program, hooks, devices.
 
+use std::os::fd::OwnedFd;
 use std::os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 use nix::errno::Errno;
-use nix::fcntl::{AT_FDCWD, OFlag, OpenHow, ResolveFlag, open, openat2};
+use nix::fcntl::{AT_FDCWD, AtFlags, OFlag, OpenHow, ResolveFlag, open, openat2};
 use nix::sys::stat::Mode;
 use nix::sys::statvfs::{FsFlags, statvfs};
-use nix::unistd::{Gid, Uid, setfsgid, setfsuid};
+use nix::unistd::{AccessFlags, Gid, Uid, faccessat, setfsgid, setfsuid};
 
 use super::{Asked, Findings, stat_failed};
 use crate::spec::Hook;
@@ -52,13 +53,15 @@ fn root(findings: &mut Findings, asked: &Asked<'_>, bundle: &Path) {
     }
 }
 
-/// Root of a user namespace is an ordinary user of the host, and has to get to its root through every directory above it.
-/// Asked of the kernel, as that user.
-fn reachable(findings: &mut Findings, asked: &Asked<'_>, path: &Path) {
+/// Root of a user namespace is an ordinary user of the host.
+fn ordinary_root(asked: &Asked<'_>) -> Option<(u32, u32)> {
     let (uid, gid) = (asked.host_root(&asked.linux.uid_mappings), asked.host_root(&asked.linux.gid_mappings));
-    if !asked.has_new("user") || !nix::unistd::geteuid().is_root() || uid == 0 {
-        return;
-    }
+    (asked.has_new("user") && nix::unistd::geteuid().is_root() && uid != 0).then_some((uid, gid))
+}
+
+/// Who has to get to the root file system through every directory above it. Asked of the kernel, as that user.
+fn reachable(findings: &mut Findings, asked: &Asked<'_>, path: &Path) {
+    let Some((uid, gid)) = ordinary_root(asked) else { return };
     let closed = path.ancestors().filter(|dir| *dir != Path::new("/")).filter(|dir| {
         let how = OpenHow::new().flags(OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC);
         // `.` in it is what takes the permission to search it.
@@ -67,6 +70,22 @@ fn reachable(findings: &mut Findings, asked: &Asked<'_>, path: &Path) {
     if let Some(dir) = closed.last() {
         let detail = format!("user {uid}, who is the container's root, may not enter {}", dir.display());
         findings.error("root", detail, "/linux/uidMappings").remedy(format!("chmod o+x {}", dir.display()));
+    }
+}
+
+/// Who makes a destination that is missing.
+pub(super) fn can_make(findings: &mut Findings, asked: &Asked<'_>, root: &Path, wanted: &Path, field: &str) {
+    let Some((uid, gid)) = ordinary_root(asked) else { return };
+    let above = wanted.ancestors().skip(1).find_map(|dir| Some((dir, open_in_root(root, dir).ok()?)));
+    let Some((above, directory)) = above else { return };
+    let denied = as_user(uid, gid, || faccessat(&directory, ".", AccessFlags::W_OK, AtFlags::AT_EACCESS));
+    if denied == Err(Errno::EACCES) {
+        let detail = format!(
+            "{} is missing, and user {uid}, who is the container's root, may not write to {} of the image",
+            wanted.display(),
+            above.display()
+        );
+        findings.error("mounts", detail, field).remedy("make it in the image, or give the image to that user");
     }
 }
 
@@ -100,10 +119,13 @@ fn program(findings: &mut Findings, asked: &Asked<'_>, root: &Path) {
 
 /// Resolved as the container will: a link of the image leads nowhere outside of it.
 pub(super) fn in_root(root: &Path, path: &Path) -> nix::Result<nix::sys::stat::FileStat> {
+    open_in_root(root, path).and_then(|file| nix::sys::stat::fstat(&file))
+}
+
+fn open_in_root(root: &Path, path: &Path) -> nix::Result<OwnedFd> {
     let how = OpenHow::new().flags(OFlag::O_PATH | OFlag::O_CLOEXEC).resolve(ResolveFlag::RESOLVE_IN_ROOT);
     open(root, OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC, Mode::empty())
         .and_then(|root| openat2(&root, path, how))
-        .and_then(|file| nix::sys::stat::fstat(&file))
 }
 
 fn is_executable_in(root: &Path, path: &Path) -> bool {

@@ -29,8 +29,8 @@ const FEATURES: [Feature; 9] = [
     feature(probe::PIDFD_OPEN, "5.3", None),
     feature(probe::CLONE3, "5.3", None),
     feature(probe::OPENAT2, "5.6", None),
-    feature(probe::OPEN_TREE, "5.2", Some("no bind mounts in user namespaces, no /dev/console")),
-    feature(probe::MOVE_MOUNT, "5.2", Some("no bind mounts in user namespaces, no /dev/console")),
+    feature(probe::OPEN_TREE, "5.2", None),
+    feature(probe::MOVE_MOUNT, "5.2", None),
     feature(
         probe::FSOPEN,
         "5.2",

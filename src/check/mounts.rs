@@ -62,6 +62,7 @@ fn destination(findings: &mut Findings, asked: &Asked<'_>, bundle: &Path, i: usi
                 )
                 .remedy("make it in the image");
         }
+        Err(Errno::ENOENT) => files::can_make(findings, asked, &root, &wanted, &field),
         _ => {}
     }
 }

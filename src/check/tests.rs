@@ -182,6 +182,8 @@ fn faults_of_the_root_and_the_program() {
         }),
         ("closed to the mapped root", E, "/linux/uidMappings", "may not enter", |c| {
             c.user_namespace(100_000);
+            c.process().terminal = false;
+            c.spec.mounts.clear();
             std::fs::set_permissions(c.path("rootfs"), PermissionsExt::from_mode(0o700)).unwrap();
         }),
         ("a terminal without devpts", E, "/process/terminal", "takes a devpts", |c| {
@@ -219,6 +221,19 @@ fn faults_of_mounts() {
         ("a file system", W, "/mounts/4/type", "does not know the file system nosuchfs", |c| {
             c.spec.mounts[4].kind = "nosuchfs".into();
         }),
+        (
+            "what the mapped root cannot make",
+            E,
+            "/mounts/7/destination",
+            "user 100000, who is the container's root, may not write to /bin",
+            |c| {
+                c.user_namespace(100_000);
+                for dir in ["proc", "dev", "sys"] {
+                    std::fs::create_dir(c.path(&format!("rootfs/{dir}"))).unwrap();
+                }
+                c.bind("/tmp", "/bin/x/y", &[]);
+            },
+        ),
         // procfs has no id-mapped mounts.
         ("ids that cannot be mapped", E, "/mounts/7", "MOUNT_ATTR_IDMAP", |c| {
             c.bind("/proc/sys", "/mnt", &["idmap"]);
@@ -273,6 +288,8 @@ fn hosts_that_run_out() {
         ("nearly", W, "", "user 0 has 181 of 200 keys", |c| c.host("/proc/key-users", "0: 1 1/1 181/200 1/9\n")),
         ("of the mapped root", E, "", "user 100000 has 9 of 9 keys", |c| {
             c.user_namespace(100_000);
+            c.process().terminal = false;
+            c.spec.mounts.clear();
             c.host("/proc/key-users", "    0: 1 1/1 1/200 1/9\n100000: 1 1/1 9/9 1/9\n");
         }),
         ("mounts", E, "/mounts", "mounts of 12", |c| c.host("/proc/sys/fs/mount-max", "12\n")),
@@ -332,6 +349,8 @@ fn rights_that_we_lack() {
             c.host("/proc/self/uid_map", "0 1000 65536\n");
             c.host("/proc/self/gid_map", "0 1000 200000\n");
             c.user_namespace(100_000);
+            c.process().terminal = false;
+            c.spec.mounts.clear();
         }),
     ]);
 }
