@@ -2,9 +2,9 @@
 //!
 //! The child's half needs what cargo cannot say per package: no start files, no C library, a fixed address. So it is a
 //! workspace of its own, built into our output folder by the same cargo. It has no dependencies: nothing is fetched.
-#![allow(clippy::expect_used)] // A build script has no better way to say that it cannot go on.
 
 use std::env;
+use std::error::Error;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -19,9 +19,9 @@ const FLAGS: &[&str] = &[
     "-Clink-arg=-Wl,--build-id=none,-z,noseparate-code,-z,norelro,--gc-sections",
 ];
 
-fn main() {
-    let out = PathBuf::from(env::var_os("OUT_DIR").expect("cargo sets OUT_DIR"));
-    let target = env::var("TARGET").expect("cargo sets TARGET");
+fn main() -> Result<(), Box<dyn Error>> {
+    let out = PathBuf::from(env::var("OUT_DIR")?);
+    let target = env::var("TARGET")?;
     let manifest = Path::new("init/Cargo.toml");
     for watched in ["init/src", "init/Cargo.toml", "init/Cargo.lock", "steps/src", "steps/Cargo.toml"] {
         println!("cargo::rerun-if-changed={watched}");
@@ -32,7 +32,7 @@ fn main() {
         // rustc brings start files of its own for this target, which -nostartfiles does not keep away.
         flags.push_str("\x1f-Clink-self-contained=no");
     }
-    let status = Command::new(env::var_os("CARGO").expect("cargo sets CARGO"))
+    let status = Command::new(env::var("CARGO")?)
         .args(["build", "--release", "--locked", "--offline", "--quiet", "--manifest-path"])
         .arg(manifest)
         .args(["--target", &target, "--target-dir"])
@@ -41,14 +41,17 @@ fn main() {
         .env_remove("RUSTFLAGS")
         .env_remove("RUSTC_WORKSPACE_WRAPPER")
         .env("CARGO_ENCODED_RUSTFLAGS", flags)
-        .status();
-    assert!(status.is_ok_and(|s| s.success()), "dunnage-init does not build: {}", manifest.display());
+        .status()?;
+    if !status.success() {
+        return Err(format!("dunnage-init does not build: {}", manifest.display()).into());
+    }
     let init = target_dir.join(&target).join("release/dunnage-init");
     println!("cargo::rustc-env=DUNNAGE_INIT={}", init.display());
 
     if let Some(commit) = commit() {
         println!("cargo::rustc-env=DUNNAGE_COMMIT={commit}");
     }
+    Ok(())
 }
 
 /// The commit, if this is a checkout with git at hand.

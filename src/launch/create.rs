@@ -231,7 +231,7 @@ impl<'a> Bundle<'a> {
             Err(failed) => {
                 let error = failed.error.clone();
                 if !keep {
-                    self.undo(creating, owned.as_ref(), failed);
+                    self.undo(creating, owned.as_ref(), *failed);
                 }
                 Err(error.doing("unable to start container process"))
             }
@@ -258,8 +258,8 @@ impl<'a> Bundle<'a> {
         owned: Option<&OwnedCgroup>,
         paths: Paths,
         denied: Denied,
-    ) -> std::result::Result<Outcome, Failed> {
-        let none = |error| Failed { error, process: None, cgroup_made: false };
+    ) -> std::result::Result<Outcome, Box<Failed>> {
+        let none = |error| Box::new(Failed { error, process: None, cgroup_made: false });
         if self.notify_host.is_some() {
             notify::make_dir(creating.dir().as_fd()).map_err(none)?;
         }
@@ -289,7 +289,7 @@ impl<'a> Bundle<'a> {
         match (result, process) {
             (Ok(()), Some(process)) => Ok(Outcome { process, console, relay: stdio.relay, signals, notify }),
             (Ok(()), None) => Err(none(Error::new("the plan started no process"))),
-            (Err(error), process) => Err(Failed { error, process, cgroup_made: cgroup.is_some() }),
+            (Err(error), process) => Err(Box::new(Failed { error, process, cgroup_made: cgroup.is_some() })),
         }
     }
 

@@ -23,13 +23,13 @@ impl Holder {
         // SAFETY: without a stack and without CLONE_VM this is fork(2); with CLONE_PIDFD the kernel writes one int.
         let pid = unsafe { libc::syscall(libc::SYS_clone, flags, none, &raw mut pidfd, none, none) };
         match i32::try_from(Errno::result(pid)?).unwrap_or(-1) {
-            0 => loop {
+            0 => {
                 // SAFETY: waits for the signal that ends this process. A parent that died first is noticed by nobody, so not
                 // for long.
                 unsafe { libc::sleep(60) };
                 // SAFETY: ends this process only, without the buffers that it has copies of.
                 unsafe { libc::_exit(0) }
-            },
+            }
             pid => {
                 // SAFETY: the kernel has just made it for us; nobody else knows of it.
                 let pidfd = PidFd::from(unsafe { OwnedFd::from_raw_fd(pidfd) });
