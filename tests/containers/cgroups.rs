@@ -2,6 +2,7 @@
 
 use crate::common::{Beside, Bundle, Command, Value, case, eventually, host, json, strings, until};
 use std::fs;
+use std::os::unix::process::CommandExt;
 
 fn running(b: &mut Bundle) -> i32 {
     b.args(&["/bin/sleep", "100"]).run_detached();
@@ -357,15 +358,19 @@ fn a_state_without_a_group_kills_nobody() {
         let host_pid = eventually("the namespace", || host::children(holder.pid()).first().copied());
         until("its procfs", || host::read(format!("/proc/{host_pid}/comm")) == "sleep");
         let pid = host_pid.to_string();
-        let enter = ["setsid", "-w", "nsenter", "-t", &pid, "-m", "-p"];
-        let entered = Beside::spawn(&[&enter[2..], &["sleep", "500"]].concat());
+        let enter = ["nsenter", "-t", &pid, "-m", "-p"];
+        let entered = Beside::spawn(&[&enter[..], &["sleep", "500"]].concat());
         let witness = eventually("the witness", || host::children(entered.pid()).first().copied());
         // A state directory that no clean-up on the real host ever looks at.
         let root = b.path("hazard");
         b.drop_namespace("pid").args(&["/bin/sleep", "100"]).write_config();
         let (path, bundle) = (b.runtime().path.display().to_string(), b.bundle().display().to_string());
         let run = |args: &[&str]| {
-            Command::new([&enter[..], &[path.as_str(), "--root", root.to_str().unwrap()], args].concat()).output()
+            let mut command =
+                Command::new([&enter[..], &[path.as_str(), "--root", root.to_str().unwrap()], args].concat());
+            // A signal to "process 0" is one to the own process group.
+            command.inner().process_group(0);
+            command.output()
         };
         run(&["run", "--detach", "--bundle", &bundle, &b.id]).ok();
         let dir = root.join(&b.id);

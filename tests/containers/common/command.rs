@@ -125,6 +125,9 @@ impl Running {
                 let _ = self.child.wait();
                 panic!("{} did not end within {:?}\n--- stdout\n{out}\n--- stderr\n{err}", self.shown, self.limit);
             }
+            if self.started.elapsed() > Duration::from_millis(200) {
+                super::host::reap_orphans();
+            }
             std::thread::sleep(Duration::from_millis(1));
         };
         let (out, err) = self.written();

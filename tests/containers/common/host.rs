@@ -51,6 +51,24 @@ pub fn pids() -> impl Iterator<Item = i32> {
     fs::read_dir("/proc").unwrap().flatten().filter_map(|e| e.file_name().to_str()?.parse().ok())
 }
 
+/// Takes leave of the dead that were left to us, pid 1: a pid namespace ends only when all of its dead have been reaped.
+/// Those of our own session and pid namespace are children of the test, who asks for their status himself.
+pub fn reap_orphans() {
+    let own = session(std::process::id() as i32);
+    for pid in children(std::process::id() as i32) {
+        let inside = status(pid).get("NSpid").is_some_and(|n| n.contains(' '));
+        if !alive(pid) && (inside || session(pid) != own) {
+            let _ =
+                nix::sys::wait::waitpid(nix::unistd::Pid::from_raw(pid), Some(nix::sys::wait::WaitPidFlag::WNOHANG));
+        }
+    }
+}
+
+fn session(pid: i32) -> Option<String> {
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    Some(stat.rsplit_once(')')?.1.split_whitespace().nth(3)?.to_string())
+}
+
 /// The host's mount table, for "nothing was left".
 pub fn mounts() -> Vec<String> {
     read("/proc/self/mountinfo").lines().map(str::to_string).collect()

@@ -38,16 +38,29 @@ pub fn other_runtime() -> Runtime {
     Runtime::at(std::env::var_os("RUNC").map_or_else(|| "runc".into(), PathBuf::from))
 }
 
-/// The reason why the runtime under test is known to fail this test, from `differences.txt`.
-pub fn difference(test: &str) -> Option<&'static str> {
+/// How the runtime under test is known to differ in one test, from `differences.txt`.
+pub struct Difference {
+    pub reason: &'static str,
+    /// It fails at times (a race of that runtime): it may pass.
+    pub at_times: bool,
+}
+
+pub fn difference(test: &str) -> Option<Difference> {
     let runtime = &Runtime::under_test().name;
     include_str!("../differences.txt").lines().filter(|l| !l.starts_with('#')).find_map(|line| {
         let mut columns = line.splitn(3, '|').map(str::trim);
         let (runtimes, name, reason) = (columns.next()?, columns.next()?, columns.next()?);
-        let listed = runtimes.split_whitespace().any(|r| match r.strip_suffix('*') {
-            Some(prefix) => runtime.starts_with(prefix),
-            None => runtime == r,
-        });
-        (listed && name == test).then_some(reason)
+        if name != test {
+            return None;
+        }
+        runtimes.split_whitespace().find_map(|listed| {
+            let at_times = listed.ends_with('?');
+            let listed = listed.trim_end_matches('?');
+            let it_is = match listed.strip_suffix('*') {
+                Some(prefix) => runtime.starts_with(prefix),
+                None => runtime == listed,
+            };
+            it_is.then_some(Difference { reason, at_times })
+        })
     })
 }
