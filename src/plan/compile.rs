@@ -58,6 +58,7 @@ pub fn create(request: &Request<'_>, facts: &Facts) -> Result<Plan> {
     let program = spec.process.as_ref().ok_or_else(|| Error::new("process property must not be empty"))?;
     let root = spec.root.as_ref().ok_or_else(|| Error::new("root must be specified"))?;
     let rootfs = mounts::rootfs(request.bundle, &root.path);
+    refuse(linux)?;
     let mut plan = Plan::default();
     let p = &mut plan;
     let enter = Entering::of(linux, facts, p)?;
@@ -104,24 +105,24 @@ pub fn create(request: &Request<'_>, facts: &Facts) -> Result<Plan> {
     p.always(Step::Umask { mode: 0 });
     let propagation = mounts::root_propagation(&linux.rootfs_propagation)?;
     let shared = propagation.contains(MountFlags::SHARED);
+    let slave = propagation.contains(MountFlags::SLAVE);
     let unbindable = propagation.contains(MountFlags::UNBINDABLE);
+    // Without `r` it is said of `/` alone: the mounts below it are still the host's peers.
+    let tied = shared || !unbindable && !propagation.contains(MountFlags::REC);
     if has_mount_ns {
         // What is unbindable could not become the root either: that comes at the end.
         let flags = if unbindable { MountFlags::PRIVATE.with(MountFlags::REC) } else { propagation };
         p.child(Step::Propagation { flags }, "/linux/rootfsPropagation");
-        if shared {
+        if tied {
             // What is mounted for the container must not show up on the host.
-            p.child(Step::PrivateParent { path: c(&rootfs, "/root/path")?, flags: MountFlags::PRIVATE }, "/root/path");
+            let flags = if slave { MountFlags::SLAVE } else { MountFlags::PRIVATE };
+            p.child(Step::PrivateParent { path: c(&rootfs, "/root/path")?, flags }, "/root/path");
         }
     }
     p.child(Step::Root { path: c(&rootfs, "/root/path")?, bind: has_mount_ns }, "/root/path");
     if has_mount_ns {
         mounts::mount_all(p, &mut drafts);
         devices::populate(p, linux, &drafts, enter.has(Namespaces::USER) || facts.in_user_namespace)?;
-        // Now, since the root may be read-only later.
-        if super::clean(&program.cwd) != "/" {
-            p.child(Step::Mkdir { path: c(super::clean(&program.cwd), "/process/cwd")?, mode: 0o755 }, "/process/cwd");
-        }
     }
 
     // ---- hooks see the mounts and the host --------------------------------------------------------------------------
@@ -148,10 +149,14 @@ pub fn create(request: &Request<'_>, facts: &Facts) -> Result<Plan> {
         }
         p.always(Step::MoveRoot { keep_null: masks });
     } else {
-        p.always(Step::Pivot { keep_null: masks, slave: shared });
+        p.always(Step::Pivot { keep_null: masks, slave: tied });
     }
     if has_mount_ns && (shared || unbindable) {
         p.child(Step::Propagation { flags: propagation }, "/linux/rootfsPropagation");
+    }
+    // After the hooks, which may mount something where it belongs; before the root is read-only.
+    if super::clean(&program.cwd) != "/" {
+        p.child(Step::Mkdir { path: c(super::clean(&program.cwd), "/process/cwd")?, mode: 0o755 }, "/process/cwd");
     }
     process::stdio(p, program, facts, has_mount_ns);
     mounts::finish(p, &drafts, root.readonly && has_mount_ns)?;
@@ -170,10 +175,12 @@ pub fn create(request: &Request<'_>, facts: &Facts) -> Result<Plan> {
         mounts::restrict(p, linux)?;
     }
     process::attributes(p, program, linux)?;
-    process::scheduler(p, program);
-    process::rlimits(p, program);
     p.parent(ParentStep::PrepareState);
     p.child_says(Barrier::Ready);
+    // Between the two: with RLIMIT_NOFILE 3 or RLIMIT_FSIZE 0 none of the above could be done, and later it is another user's
+    // process, for which they take more privilege.
+    process::scheduler(p, program);
+    process::rlimits(p, program);
     p.parent(ParentStep::SaveState);
     p.parent_says(Barrier::Go);
 
@@ -196,4 +203,15 @@ pub fn create(request: &Request<'_>, facts: &Facts) -> Result<Plan> {
     p.child(process::execute(program, options)?, "/process/args");
     plan.check()?;
     Ok(plan)
+}
+
+/// What can be asked for, but not yet be done: better no container than one without it.
+fn refuse(linux: &Linux) -> Result<()> {
+    if !linux.net_devices.is_empty() {
+        return Err(Error::new("network devices are not supported").field("/linux/netDevices"));
+    }
+    if linux.intel_rdt.is_some() {
+        return Err(Error::new("intelRdt is not supported").field("/linux/intelRdt"));
+    }
+    Ok(())
 }

@@ -45,7 +45,7 @@ pub fn populate(p: &mut Plan, linux: &Linux, mounts: &[Draft], bind: bool) -> Re
         let field = format!("/linux/devices/{i}");
         // It is a link in every container, whatever is asked for.
         if clean(&device.path) != "/dev/ptmx" {
-            let step = node(device, bind).map_err(|e| e.field(field.clone()))?;
+            let step = node(device, bind, &field).map_err(|e| e.field(field.clone()))?;
             p.child(step, field);
         }
     }
@@ -67,7 +67,7 @@ pub fn populate(p: &mut Plan, linux: &Linux, mounts: &[Draft], bind: bool) -> Re
     Ok(())
 }
 
-fn node(device: &Device, bind: bool) -> Result<Step<dunnage_steps::Owned>> {
+fn node(device: &Device, bind: bool, field: &str) -> Result<Step<dunnage_steps::Owned>> {
     let kind = match device.kind.as_str() {
         "c" | "u" => S_IFCHR,
         "b" => S_IFBLK,
@@ -76,7 +76,7 @@ fn node(device: &Device, bind: bool) -> Result<Step<dunnage_steps::Owned>> {
     };
     let number = |n: Option<i64>| u32::try_from(n.unwrap_or(0)).map_err(|_| Error::new("device number out of range"));
     Ok(Step::Node {
-        path: c(clean(&device.path), "/path")?,
+        path: c(clean(&device.path), field)?,
         kind,
         major: number(device.major)?,
         minor: number(device.minor)?,

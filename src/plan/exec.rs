@@ -112,10 +112,10 @@ pub fn exec(r: &Request<'_>, facts: &Facts) -> Result<Plan> {
     let terminal = program.terminal;
     // A session's leader has to be the process itself; with a filter that forbids setsid it would be too late after it.
     let at = p.child.iter().rposition(|s| matches!(s.step, Step::Wait { barrier: Barrier::Adopted, .. }));
-    let session = super::ChildStep { step: Step::Session { terminal }, field: "/terminal".into() };
+    let session = super::ChildStep { step: Step::Session { terminal }, field: "/process/terminal".into() };
     p.child.insert(at.map_or(p.child.len(), |i| i.saturating_add(1)), session);
     p.child_says(Barrier::Done);
-    p.child(process::execute(program, r.options)?, "/args");
+    p.child(process::execute(program, r.options)?, "/process/args");
     plan.check()?;
     Ok(plan)
 }

@@ -132,6 +132,10 @@ fn child_barriers(step: &Step<Owned>) -> Vec<(Barrier, bool)> {
 
 impl fmt::Display for Plan {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if !self.places.is_empty() {
+            writeln!(f, "descriptors:")?;
+            self.places.iter().enumerate().try_for_each(|(i, place)| writeln!(f, "  @{i} {place}"))?;
+        }
         writeln!(f, "runtime:")?;
         for step in &self.parent {
             writeln!(f, "  {step}")?;

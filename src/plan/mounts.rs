@@ -69,7 +69,7 @@ pub fn draft(request: &Request<'_>, linux: &Linux, e: &Entering, facts: &Facts, 
         let made = if options.is_bind() {
             check_destination(&one).and_then(|()| bind(&one, e, facts, p))
         } else if mount.kind == "cgroup" {
-            cgroup(&one, e, facts)
+            check_destination(&one).and_then(|()| cgroup(&one, e, facts))
         } else {
             check_destination(&one).and_then(|()| filesystem(&one))
         };

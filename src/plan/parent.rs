@@ -144,6 +144,9 @@ impl fmt::Display for ParentStep {
             ParentStep::Record => f.write_str("record"),
             ParentStep::Cgroup(settings) => {
                 f.write_str("cgroup")?;
+                if let Some((limit, swap)) = settings.above_usage {
+                    write!(f, " above-usage={limit}:{swap}")?;
+                }
                 settings.list.iter().try_for_each(|s| write!(f, "\n    {}={}  # {}", s.file, s.value, s.field))
             }
             ParentStep::Devices(list) => {
@@ -168,27 +171,75 @@ impl fmt::Display for ParentStep {
             ParentStep::OomScoreAdj(value) => write!(f, "oom-score-adj {value}"),
             ParentStep::IdMaps { uids, gids } => {
                 f.write_str("id-maps")?;
-                for (name, maps) in [("uid", uids), ("gid", gids)] {
-                    for m in maps {
-                        write!(f, " {name}={}:{}:{}", m.container_id, m.host_id, m.size)?;
-                    }
-                }
-                Ok(())
+                maps(f, uids, gids)
             }
             ParentStep::Trees(first) => write!(f, "trees from=@{first}"),
             ParentStep::Tell(barrier) => write!(f, "tell barrier={}", barrier.name()),
             ParentStep::Wait(barrier) => write!(f, "wait barrier={}", barrier.name()),
             ParentStep::Hooks(kind, hooks) => {
                 write!(f, "hooks {}", kind.name())?;
-                hooks.iter().try_for_each(|h| write!(f, " {}", h.path))
+                hooks.iter().enumerate().try_for_each(|(i, hook)| self::hook(f, *kind, i, hook))
             }
             ParentStep::Rlimits(limits) => {
                 f.write_str("rlimits")?;
                 limits.iter().try_for_each(|l| write!(f, " {}={}:{}", l.kind, l.soft, l.hard))
             }
-            ParentStep::Scheduler(s) => write!(f, "scheduler {} nice={} priority={}", s.policy, s.nice, s.priority),
+            ParentStep::Scheduler(s) => {
+                write!(f, "scheduler {} nice={} priority={}", s.policy, s.nice, s.priority)?;
+                if !s.flags.is_empty() {
+                    write!(f, " flags={}", s.flags.join("|"))?;
+                }
+                if (s.runtime, s.deadline, s.period) == (0, 0, 0) {
+                    return Ok(());
+                }
+                write!(f, " runtime={} deadline={} period={}", s.runtime, s.deadline, s.period)
+            }
             ParentStep::PrepareState => f.write_str("prepare-state"),
             ParentStep::SaveState => f.write_str("save-state"),
+        }
+    }
+}
+
+fn maps(f: &mut fmt::Formatter<'_>, uids: &[IdMapping], gids: &[IdMapping]) -> fmt::Result {
+    for (name, maps) in [("uid", uids), ("gid", gids)] {
+        for m in maps {
+            write!(f, " {name}={}:{}:{}", m.container_id, m.host_id, m.size)?;
+        }
+    }
+    Ok(())
+}
+
+fn hook(f: &mut fmt::Formatter<'_>, kind: HookKind, index: usize, hook: &Hook) -> fmt::Result {
+    write!(f, "\n    path={} args={:?}", hook.path, hook.args)?;
+    match &hook.env {
+        Some(env) => write!(f, " env={env:?}")?,
+        None => f.write_str(" env=inherited")?,
+    }
+    if let Some(seconds) = hook.timeout {
+        write!(f, " timeout={seconds}s")?;
+    }
+    write!(f, "  # /hooks/{}/{index}", kind.name())
+}
+
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Place::Namespace { kind, path, field } => write!(f, "namespace {kind} {path}  # {field}"),
+            Place::Init => f.write_str("init"),
+            Place::InitRoot => f.write_str("init-root"),
+            Place::Door(number) => write!(f, "cgroup {number}"),
+            Place::Fifo => f.write_str("fifo"),
+            Place::Tree { source, recursive, idmap, field } => {
+                write!(f, "tree {source}")?;
+                if *recursive {
+                    f.write_str(" recursive=true")?;
+                }
+                if let Some(idmap) = idmap {
+                    f.write_str(if idmap.recursive { " ridmap" } else { " idmap" })?;
+                    maps(f, &idmap.uids, &idmap.gids)?;
+                }
+                write!(f, "  # {field}")
+            }
         }
     }
 }

@@ -226,13 +226,8 @@ pub fn execute(program: &Process, options: &Options) -> Result<Step<Owned>> {
 /// The environment of the program, and whether HOME has to be added. Of a name that is given twice the last counts, where
 /// it stands; an empty HOME counts as none.
 pub fn environment(program: &Process, options: &Options) -> (Vec<String>, bool) {
-    let mut last = BTreeMap::new();
-    for (i, entry) in program.env.iter().enumerate() {
-        last.insert(name_of(entry), i);
-    }
-    let kept = program.env.iter().enumerate().filter(|(i, entry)| last.get(name_of(entry)) == Some(i));
-    let mut env: Vec<String> = kept.map(|(_, entry)| entry.clone()).filter(|entry| entry != "HOME=").collect();
-    let home = !env.iter().any(|entry| entry.starts_with("HOME="));
+    let mut env = program.env.clone();
+    // Ours come last, so that those of the config, which speak of other sockets, do not count.
     if options.notify_dir.is_some() {
         env.push("NOTIFY_SOCKET=/run/notify/notify.sock".into());
     }
@@ -240,6 +235,11 @@ pub fn environment(program: &Process, options: &Options) -> (Vec<String>, bool) 
         env.push(format!("LISTEN_FDS={}", options.listen_fds));
         env.push("LISTEN_PID=1".into());
     }
+    let last: BTreeMap<&str, usize> = env.iter().enumerate().map(|(i, e)| (name_of(e), i)).collect();
+    let counts = |(i, e): (usize, &String)| last.get(name_of(e)) == Some(&i) && e != "HOME=";
+    let mut kept = env.iter().enumerate().map(counts).collect::<Vec<bool>>().into_iter();
+    env.retain(|_| kept.next() == Some(true));
+    let home = !env.iter().any(|entry| entry.starts_with("HOME="));
     (env, home)
 }
 

@@ -248,14 +248,31 @@ mod text {
             return Ok(());
         }
         write!(f, " {}=", name.replace('_', "-"))?;
-        value.write(f)
+        match (name, value.number()) {
+            ("mode" | "kind", Some(n)) => write!(f, "{n:#o}"),
+            ("permissions", Some(n)) => write!(f, "{n:#x}"),
+            _ => value.write(f),
+        }
     }
 
     pub(super) trait Value {
         fn is_default(&self) -> bool {
             false
         }
+        /// Of those that some fields are masks of.
+        fn number(&self) -> Option<u32> {
+            None
+        }
         fn write(&self, f: &mut Formatter<'_>) -> Result;
+    }
+
+    impl Value for u32 {
+        fn number(&self) -> Option<u32> {
+            Some(*self)
+        }
+        fn write(&self, f: &mut Formatter<'_>) -> Result {
+            write!(f, "{self}")
+        }
     }
 
     impl Value for CString {
@@ -325,7 +342,7 @@ mod text {
             write!(f, "{self}")
         }
     })* } }
-    shown!(u32: |_| false, u64: |_| false, MountFlags: |f: &MountFlags| f.is_empty(), Attr: |f: &Attr| f.is_empty(),
+    shown!(u64: |_| false, MountFlags: |f: &MountFlags| f.is_empty(), Attr: |f: &Attr| f.is_empty(),
            Namespaces: |_| false, Caps: |_| false);
 }
 
