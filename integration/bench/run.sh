@@ -4,6 +4,8 @@
 #   RUNTIMES="name=binary ..."   what to measure beside the floor and the peers (`make bench` names dunnage)
 #   PEERS=no                     leave the peers out          HOSTS="v2 v1 host"   which hosts
 #   WARM=100 COLD=25             samples                      OUT=docs/bench       where the report goes
+#   RT=yes                       at real-time priority, so that other work on the machine cannot preempt what is measured
+#                                (v2 only: a real-time process may not enter a cgroup of v1's cpu controller)
 #
 # The hosts are made in mount namespaces of their own, nothing changes outside:
 #   v2     a pure cgroup v2 tree (without controllers, if the machine has them on v1)
@@ -40,6 +42,12 @@ BENCH_DATE=$(date -u +%F)
 BENCH_INIT_BYTES=$(find target -path '*release/dunnage-init' -type f -printf '%T@ %s\n' | sort -rn | sed -n '1s/.* //p')
 export BENCH_LOAD BENCH_DATE BENCH_INIT_BYTES
 
+priority=()
+if [ "${RT:-no}" = yes ]; then
+	priority=(chrt --fifo 1)
+	export BENCH_NOTE="The machine had other work to do: on pure cgroup v2, all ran at real-time priority (SCHED_FIFO 1)."
+fi
+
 files=()
 for host in $hosts; do
 	case $host in
@@ -57,7 +65,8 @@ for host in $hosts; do
 	# namespace in it), and state where it is in use: on a tmpfs.
 	rm -f "$work/config.json"
 	prepare="$prepare && mkdir -p $work/state && mount -t tmpfs tmpfs $work/state && (cd $work && $spec spec)"
-	unshare --mount --propagation private sh -c "$prepare && exec \"\$@\"" sh \
+	[ "$host" = v2 ] || priority=()
+	"${priority[@]}" unshare --mount --propagation private sh -c "$prepare && exec \"\$@\"" sh \
 		"$bench" measure --host "$name" --work "$work" --tools "$tools" --out "$tools/$host.json" \
 		--warm "${WARM:-100}" --cold "${COLD:-25}" "${runtimes[@]}"
 	files+=("$tools/$host.json")

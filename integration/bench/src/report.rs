@@ -141,8 +141,9 @@ fn machine() -> String {
     let cpus = cpuinfo.lines().filter(|l| l.starts_with("processor")).count();
     let day = std::env::var("BENCH_DATE").unwrap_or_default();
     let load = std::env::var("BENCH_LOAD").unwrap_or_default();
+    let note = std::env::var("BENCH_NOTE").unwrap_or_default();
     format!(
-        "{day}: Linux {}, {cpus} x {model}. Load average before the run: {load} (the run itself keeps about one CPU busy).",
+        "{day}: Linux {}, {cpus} x {model}. Load average before the run: {load}. {note}",
         read("/proc/sys/kernel/osrelease").trim()
     )
 }
@@ -164,7 +165,8 @@ fn tables(p: &mut String, host: &Host) -> Result<()> {
     for (runtime, reason) in host.refused() {
         // The runtime's own words come last, after the command line of the sample.
         let reason = reason.rsplit("exit status").next().unwrap_or(reason).trim();
-        writeln!(p, "{runtime} does not run here: exit status {}\n", reason.replace('\n', " "))?;
+        let line = reason.lines().next().unwrap_or_default();
+        writeln!(p, "{runtime} does not run here: exit status {line}\n")?;
     }
     for (row, runtime, rounds, count, first) in host.failures() {
         let first = first.rsplit_once(" did not end").map_or("failed", |_| "did not end");
