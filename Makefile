@@ -14,7 +14,7 @@ GENERATED = target/generated
 
 BUILD_PACKAGES = gcc libc6-dev make
 RUN_PACKAGES   = $(BUILD_PACKAGES) busybox-static jq procps
-TEST_PACKAGES  = $(RUN_PACKAGES) strace runc libseccomp-dev golang-github-containers-common
+TEST_PACKAGES  = $(RUN_PACKAGES) strace runc util-linux python3 libseccomp2 golang-github-containers-common
 BENCH_PACKAGES = $(RUN_PACKAGES) strace golang-github-containers-common
 
 .PHONY: help run test lint engines bench build man completions install toolchain
@@ -34,7 +34,7 @@ run: toolchain ## build, and show the life of a container
 	$(CARGO) build --release --bin dunnage --target $(TARGET)
 	integration/demo.sh $(abspath $(BINARY))
 
-test: toolchain ## unit tests, golden plans, real containers
+test: toolchain ## unit tests and real containers
 	@integration/packages.sh $(TEST_PACKAGES)
 	CARGO="$(CARGO)" integration/test.sh
 
@@ -43,6 +43,7 @@ lint: toolchain ## rustfmt, clippy and shellcheck, warnings are errors
 	shellcheck -S warning integration/*.sh integration/bench/*.sh .ci/run
 	$(CARGO) fmt --all --check
 	$(CARGO) clippy --workspace --all-targets -- -D warnings
+	cd init && $(CARGO) fmt --check && $(CARGO) clippy --target-dir ../target/init -- -D warnings
 	$(CARGO) clippy --bin dunnage --target $(TARGET) -- -D warnings
 
 engines: toolchain ## drive it through podman and containerd
