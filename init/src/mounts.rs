@@ -45,6 +45,9 @@ pub fn mount(init: &mut Init<'static>, m: &Filesystem) -> Done {
         Err(Errno::EPERM | Errno::EBUSY) if !m.fallback.is_empty() => {
             let tree = source_tree(init, m.fallback, true)?;
             attach(init, tree, &target.fd, m.dest)?;
+            // The host's own, so with the host's flags, until it is told otherwise (CVE-2023-25809). The first four flags have
+            // the same numbers in both sets.
+            remount(init, Attr(m.flags.0 & 0xf), Attr::none())?;
         }
         r => r.at(Call::Mount)?,
     }

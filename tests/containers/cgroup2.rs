@@ -57,6 +57,27 @@ fn cgroup_namespace_and_mount() {
     });
 }
 
+/// CVE-2023-25809: in a user namespace, and without a cgroup namespace, cgroup2 cannot be mounted anew. What is bound in its
+/// place is the host's, with the flags that were asked for.
+#[test]
+fn a_cgroup_mount_without_a_namespace_is_not_writable() {
+    case(|b| {
+        unified(b);
+        let group = host::cgroup_dir("", b.cgroup_parent());
+        fs::create_dir_all(group.join("users")).unwrap();
+        // As systemd delegates a user's slice.
+        std::os::unix::fs::chown(group.join("users"), Some(100_000), Some(100_000)).unwrap();
+        let point = format!("/sys/fs/cgroup{}/users/of-the-container", b.cgroup_parent());
+        let r = b.user_namespace().report();
+        let m = mount_at(&r, "/sys/fs/cgroup");
+        assert!(m.has_own("ro") && m.has_own("nosuid") && m.has_own("nodev") && m.has_own("noexec"), "{m:?}");
+        b.sh(&format!("mkdir {point} 2>&1; test -e {point} || echo refused"));
+        assert!(b.run().out.ends_with("refused\n"));
+        assert!(!group.join("users/of-the-container").exists());
+        fs::remove_dir(group.join("users")).unwrap();
+    });
+}
+
 #[test]
 fn devices_are_denied_by_default() {
     case(|b| {
