@@ -29,7 +29,7 @@ const FEATURES: [Feature; 9] = [
     feature(probe::PIDFD_OPEN, "5.3", None),
     feature(probe::CLONE3, "5.3", None),
     feature(probe::OPENAT2, "5.6", None),
-    feature(probe::OPEN_TREE, "5.2", None),
+    feature(probe::OPEN_TREE, "5.2", Some("no bind mounts in user namespaces, no terminals")),
     feature(probe::MOVE_MOUNT, "5.2", None),
     feature(
         probe::FSOPEN,

@@ -1,5 +1,5 @@
 //! The command line: what was typed -> [`Command`], a plain struct a command -> one call -> print. One file a command.
-//! Only [`definition`] knows clap; only `main.rs` prints errors and exits.
+//! Only `definition` knows clap; only `main.rs` prints errors and exits.
 
 mod definition;
 mod goflags;

@@ -1,6 +1,6 @@
 //! `linux.seccomp` -> a BPF program, and what goes with it to seccomp(2). Pure: asks the kernel nothing, changes nothing.
 //!
-//! [`rules`] says what a profile means, [`arch`] (over the generated [`tables`]) which numbers its names have, [`emit`] which
+//! [`rules`] says what a profile means, [`arch`] (over the generated `tables`) which numbers its names have, `emit` which
 //! shape the program has, [`bpf`] writes and interprets instructions, [`explain`] tells a person what came out.
 //!
 //! The meaning is libseccomp's and runc's. The differences, each of which tests/seccomp knows by name:

@@ -83,7 +83,7 @@ object! {
     pub struct Hook {
         /// Absolute.
         pub path: String = required,
-        /// With argv[0].
+        /// With `argv[0]`.
         pub args: Vec<String>,
         /// Absent: the runtime's own environment; empty: an empty one.
         pub env: Option<Vec<String>>,

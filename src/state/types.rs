@@ -354,7 +354,7 @@ object! {
     pub struct Hook {
         /// Absolute.
         pub path: String,
-        /// With argv[0].
+        /// With `argv[0]`.
         pub args: Vec<String>,
         /// Absent: the runtime's environment; empty: an empty one.
         pub env: Option<Vec<String>>,

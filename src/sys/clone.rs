@@ -1,6 +1,6 @@
 //! Starting `dunnage-init`: clone3(2), a few calls in the child, execveat(2) of its sealed memfd.
 //!
-//! What runs between clone and exec is in [`child`] alone: system calls, no allocation, no panic. The child shares our memory
+//! What runs between clone and exec is in `child` alone: system calls, no allocation, no panic. The child shares our memory
 //! and we stand still until it has executed (CLONE_VM, CLONE_VFORK), so that the cost doesn't grow with our size; only
 //! where it has to wait for us (for its id maps) does it get a copy.
 

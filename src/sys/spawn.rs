@@ -18,7 +18,7 @@ use super::pidfd::PidFd;
 pub struct Program<'a> {
     /// Executed as given; no search in PATH.
     pub path: &'a CStr,
-    /// With argv[0].
+    /// With `argv[0]`.
     pub args: &'a [CString],
     /// The whole environment, entries as they are.
     pub env: &'a [CString],

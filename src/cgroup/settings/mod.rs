@@ -1,4 +1,4 @@
-//! `linux.resources` -> the files to write and their values, in order, for cgroup v1 ([`v1`]) and v2 ([`v2`]). Pure. What
+//! `linux.resources` -> the files to write and their values, in order, for cgroup v1 (`v1`) and v2 (`v2`). Pure. What
 //! depends on the kernel is told as a rule with the setting ([`Missing`], [`Setting::retry`], [`Setting::read_back`]), which
 //! `apply` evaluates. Device rules are elsewhere ([`super::devices`]).
 
