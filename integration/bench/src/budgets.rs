@@ -13,6 +13,8 @@ struct Budget {
     limit: Option<f64>,
     unit: &'static str,
     of: String,
+    /// What the floor takes for the same.
+    floor: Option<f64>,
 }
 
 /// The commands that have a budget relative to crun.
@@ -25,12 +27,13 @@ fn relative(host: &Host, row: &str, mode: &str, factor: f64, other: &str) -> Bud
         measured: host.figure(row, OURS, mode, "wall"),
         limit: theirs.map(|t| t * factor),
         unit: "ms",
+        floor: host.figure(row, FLOOR, mode, "wall"),
         of: theirs.map_or_else(|| format!("{other} was not measured"), |t| format!("{factor} x {other}'s {t:.2}")),
     }
 }
 
 fn absolute(what: &str, measured: Option<f64>, limit: f64, unit: &'static str) -> Budget {
-    Budget { what: what.into(), measured, limit: Some(limit), unit, of: String::new() }
+    Budget { what: what.into(), measured, limit: Some(limit), unit, of: String::new(), floor: None }
 }
 
 fn all(host: &Host, hosts: &[Host]) -> Vec<Budget> {
@@ -62,10 +65,13 @@ fn all(host: &Host, hosts: &[Host]) -> Vec<Budget> {
 
 /// Writes the table of budgets.
 pub fn table(p: &mut String, host: &Host, hosts: &[Host]) -> Result<()> {
-    writeln!(p, "## Budgets (on {})\n\n| | measured | at most | |\n|---|---:|---:|---|", host.name())?;
+    writeln!(p, "## Budgets (on {})\n", host.name())?;
+    writeln!(p, "A budget below the floor is one that nobody can meet on this machine.\n")?;
+    writeln!(p, "| | measured | at most | the floor | |\n|---|---:|---:|---:|---|")?;
     for b in all(host, hosts) {
         let verdict = match (b.measured, b.limit) {
             (Some(m), Some(l)) if m <= l => "holds",
+            (Some(_), Some(l)) if b.floor.is_some_and(|f| f > l) => "**missed** (the floor too)",
             (Some(_), Some(_)) => "**missed**",
             _ => "not measured",
         };
@@ -76,7 +82,9 @@ pub fn table(p: &mut String, host: &Host, hosts: &[Host]) -> Result<()> {
             )
         };
         let of = if b.of.is_empty() { String::new() } else { format!(" ({})", b.of) };
-        writeln!(p, "| {} | {} | {}{of} | {verdict} |", b.what, show(b.measured).trim(), show(b.limit).trim())?;
+        let floor = b.floor.map(|f| format!("{f:.2} ms")).unwrap_or_default();
+        let (measured, limit) = (show(b.measured), show(b.limit));
+        writeln!(p, "| {} | {} | {}{of} | {floor} | {verdict} |", b.what, measured.trim(), limit.trim())?;
     }
     Ok(())
 }
