@@ -24,6 +24,7 @@ pub fn kill_at_call(mut command: Command, n: usize) -> Stepped {
     // SAFETY: as above, and no allocation.
     unsafe { command.inner().pre_exec(trace_me) };
     let inner = command.inner().stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+    #[allow(clippy::zombie_processes)] // It is reaped by pid, with the status that a tracer gets.
     let child = inner.spawn().unwrap();
     let pid = child.id() as i32;
     let ptrace = |request: libc::c_uint, data: i64| {
