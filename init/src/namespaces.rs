@@ -86,6 +86,8 @@ pub fn proc_file(init: &Init<'_>, path: &CStr, flags: u64) -> Result<sys::Result
 
 /// Writes the offsets of the time namespace made last.
 pub fn time_offsets(init: &mut Init<'_>, text: &CStr) -> Done {
+    // After the change of user the file is the host's root's, unless we are "dumpable"; `hide` follows.
+    sys::prctl(sys::PR_SET_DUMPABLE, 1, 0).at(Call::Prctl)?;
     let file = proc_file(init, c"self/timens_offsets", sys::O_WRONLY)?.at(Call::Open)?;
     sys::write(file.raw(), text.to_bytes()).at(Call::Write).map(|_| ())
 }

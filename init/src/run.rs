@@ -188,10 +188,24 @@ fn one_step(init: &mut Init<'static>, step: Step<Borrowed<'static>>) -> Done {
             init,
             &mounts::Filesystem { fstype, source, dest, flags, data, keep_mode, copy_up, in_proc, fallback },
         ),
-        Step::Bind { source, from, dest, recursive, remount, set, clear, in_proc, procfs, optional } => mounts::bind(
-            init,
-            &mounts::Bind { source, from, dest, recursive, remount, set, clear, in_proc, procfs, optional },
-        ),
+        Step::Bind { source, from, dest, recursive, remount, set, clear, in_proc, procfs, optional, detached } => {
+            mounts::bind(
+                init,
+                &mounts::Bind {
+                    source,
+                    from,
+                    dest,
+                    recursive,
+                    remount,
+                    set,
+                    clear,
+                    in_proc,
+                    procfs,
+                    optional,
+                    detached,
+                },
+            )
+        }
         Step::Attributes { set, clear } => mounts::attributes(init, set, clear),
         Step::Propagate { flags } => mounts::propagate(init, flags),
         Step::Mkdir { path, mode } => nodes::mkdir(init, path, mode),

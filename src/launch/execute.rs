@@ -275,10 +275,16 @@ impl<'a> Execution<'a> {
     }
 
     fn trees(&mut self, first: u32) -> Result<()> {
+        let pid = self.pid()?;
         let first = usize::try_from(first).unwrap_or(usize::MAX);
         for (i, place) in self.plan.places.iter().enumerate().skip(first) {
-            if let (Place::Tree { source, recursive, idmap, field }, Some(to)) = (place, self.places.get_mut(i)) {
-                let tree = trees::clone(source, *recursive, idmap.as_ref(), &self.maps);
+            if let (Place::Tree { source, recursive, idmap, detached, field }, Some(to)) =
+                (place, self.places.get_mut(i))
+            {
+                let tree = match detached {
+                    true => trees::clone(source, *recursive, idmap.as_ref(), &self.maps),
+                    false => trees::find(pid, source),
+                };
                 *to = Some(tree.map_err(|e| e.field(field.as_str()))?);
             }
         }

@@ -1,9 +1,11 @@
 //! `start`: lets the program of a created container run.
 
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, OwnedFd};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use nix::sys::stat::fstat;
 use nix::unistd::read;
 
 use super::notify::Forwarder;
@@ -44,23 +46,40 @@ fn release(container: &Container, init: std::os::fd::BorrowedFd<'_>) -> Result<(
     let fifo = container.dir.open_exec_fifo()?;
     loop {
         let mut fds = [PollFd::new(fifo.as_fd(), PollFlags::POLLIN), PollFd::new(init, PollFlags::POLLIN)];
-        match poll(&mut fds, PollTimeout::NONE) {
-            Ok(_) => (),
-            Err(Errno::EINTR) => continue,
+        match poll(&mut fds, LOOK_AGAIN) {
+            Ok(_) | Err(Errno::EINTR) => (),
             Err(e) => return Err(Error::sys("poll the exec fifo", e)),
         }
-        let [said, ended] = fds.map(|fd| fd.any() == Some(true));
+        let [_, ended] = fds.map(|fd| fd.any() == Some(true));
         let mut byte = [0u8; 8];
-        if said {
-            match read(&fifo, &mut byte) {
-                Ok(n) if n > 0 => return container.dir.remove_exec_fifo(),
-                Ok(_) | Err(Errno::EAGAIN | Errno::EINTR) => (),
-                Err(e) => return Err(Error::sys("read the exec fifo", e)),
-            }
+        match read(&fifo, &mut byte) {
+            Ok(n) if n > 0 => return container.dir.remove_exec_fifo(),
+            // Nobody has opened it for writing, or has closed it again.
+            Ok(_) | Err(Errno::EAGAIN | Errno::EINTR) => (),
+            Err(e) => return Err(Error::sys("read the exec fifo", e)),
+        }
+        if fstat(&fifo).is_ok_and(|s| s.st_nlink == 0) {
+            // Another `start` was faster.
+            return Err(Error::new("cannot start an already running container"));
         }
         if ended {
-            let text = "exec fifo is empty: container init did not signal execve readiness (process died before writing, or fifo already consumed)";
-            return Err(Error::new(text));
+            return Err(Error::new(
+                "exec fifo is empty: container init did not signal execve readiness (process died before writing, or \
+                 fifo already consumed)",
+            ));
+        }
+        if fds_closed(&fifo) {
+            // Closed by its writer, which poll(2) does not wait on: the one who read it is about to remove it.
+            std::thread::sleep(Duration::from_millis(1));
         }
     }
+}
+
+/// How long to wait before looking whether somebody else has taken the fifo.
+const LOOK_AGAIN: u8 = 100;
+
+fn fds_closed(fifo: &OwnedFd) -> bool {
+    let mut fd = [PollFd::new(fifo.as_fd(), PollFlags::empty())];
+    poll(&mut fd, PollTimeout::ZERO).is_ok()
+        && fd.iter().all(|fd| fd.revents().is_some_and(|r| r.contains(PollFlags::POLLHUP)))
 }

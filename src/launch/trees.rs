@@ -6,6 +6,8 @@ use std::fs::File;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 
 use dunnage_steps::flags::MountFlags;
+use nix::fcntl::{OFlag, OpenHow, ResolveFlag, open, openat2};
+use nix::sys::stat::Mode;
 
 use super::idmaps;
 use crate::error::{Errno, Error, Result};
@@ -13,6 +15,17 @@ use crate::plan::parent::Idmap;
 use crate::spec::IdMapping;
 use crate::sys::mount::{MOUNT_ATTR_IDMAP, MountAttr, mount_setattr, open_tree_clone};
 use crate::sys::userns::Holder;
+
+/// A handle of `source` in the mount namespace of `pid`, our child that still has the host's root in its copy of it: found with
+/// our rights, but of a mount that is the container's to bind.
+pub fn find(pid: i32, source: &str) -> Result<OwnedFd> {
+    let failed = |e| Error::sys(format!("open {source}"), e).doing("failed to fulfil mount request");
+    let path = OFlag::O_PATH | OFlag::O_CLOEXEC;
+    let root = open(format!("/proc/{pid}/root").as_str(), path | OFlag::O_DIRECTORY, Mode::empty()).map_err(failed)?;
+    // A link with an absolute target must not lead back to our own root.
+    let how = OpenHow::new().flags(path).resolve(ResolveFlag::RESOLVE_IN_ROOT);
+    openat2(&root, source, how).map_err(failed)
+}
 
 /// Clones `source`. `maps`: those of the container, for a mount that names none.
 pub fn clone(

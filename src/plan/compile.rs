@@ -64,6 +64,7 @@ pub fn create(request: &Request<'_>, facts: &Facts) -> Result<Plan> {
     let enter = Entering::of(linux, facts, p)?;
     let has_mount_ns = enter.has(Namespaces::MOUNT);
     let doors = entering::doors(p, facts);
+    let v1 = facts.v1_hierarchies() > 0;
     let fifo = options.wait_for_start.then(|| p.place(Place::Fifo));
     let mut drafts = mounts::draft(request, linux, &enter, facts, p)?;
 
@@ -71,11 +72,15 @@ pub fn create(request: &Request<'_>, facts: &Facts) -> Result<Plan> {
     // What will be made is on disk before it is made, so that `delete` finds it whenever we are killed.
     p.parent(ParentStep::Record);
     if !facts.cgroup_paths.is_empty() {
-        let version = if facts.v1_hierarchies() > 0 { Version::V1 } else { Version::V2 };
+        let version = if v1 { Version::V1 } else { Version::V2 };
         // Earlier than runc, which starts without limits and sets them before the hooks: there is no moment to escape in, and
         // dunnage-init is small enough to live within any of them.
         let settings = Settings::new(version, &resources)?;
         p.parent(ParentStep::Cgroup(settings));
+        if v1 {
+            // Written rule by rule, the first of which denies all: nobody may be in there yet.
+            p.parent(ParentStep::Devices(DeviceList::new(&resources.devices, &linux.devices)?));
+        }
     }
     if options.wait_for_start {
         p.parent(ParentStep::Fifo);
@@ -87,7 +92,7 @@ pub fn create(request: &Request<'_>, facts: &Facts) -> Result<Plan> {
         p.parent(ParentStep::OomScoreAdj(value));
     }
     entering::enter(p, &enter, doors, linux)?;
-    if !facts.cgroup_paths.is_empty() {
+    if !facts.cgroup_paths.is_empty() && !v1 {
         p.parent(ParentStep::Devices(DeviceList::new(&resources.devices, &linux.devices)?));
     }
     if let Some(proc) = process::needs_proc(program, linux, fifo.is_some()) {

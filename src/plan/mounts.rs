@@ -178,10 +178,12 @@ fn bind(one: &One<'_>, e: &Entering, facts: &Facts, p: &mut Plan) -> Result<Draf
         gids: mount.gid_mappings.clone(),
         recursive: options.idmap.is_some_and(|i| i.recursive),
     });
+    // A staged container has no mount namespace of its own yet when it is sent.
+    let detached = mapped || e.staged;
     // Mapped ids are the host's to set; and the root of a user namespace may not get to where the source is. (Without
     // privilege over the host there is nothing that we could do for it.)
     let from = if mapped || e.has(Namespaces::USER) && facts.euid == 0 {
-        p.place(Place::Tree { source: source.clone(), recursive, idmap, field: field.into() })
+        p.place(Place::Tree { source: source.clone(), recursive, idmap, detached, field: field.into() })
     } else {
         Slot::NONE
     };
@@ -196,6 +198,7 @@ fn bind(one: &One<'_>, e: &Entering, facts: &Facts, p: &mut Plan) -> Result<Draf
         in_proc: is_allowed_in_proc(dest),
         procfs: dest == "/proc",
         optional: false,
+        detached,
     };
     let mut draft = Draft { dest: dest.into(), bind: true, steps: vec![step], read_only: false, field: field.into() };
     after(&mut draft, options);
@@ -302,6 +305,7 @@ fn cgroup1(one: &One<'_>, e: &Entering, facts: &Facts) -> Result<Draft> {
                 procfs: false,
                 // Rootless, a group that could not be made is gone without.
                 optional: true,
+                detached: false,
             });
         }
         for key in h.keys.iter().filter(|k| !k.contains('=') && k.as_str() != name && h.version == Version::V1) {
@@ -331,6 +335,7 @@ fn notify(dir: &str) -> Result<Draft> {
         in_proc: false,
         procfs: false,
         optional: false,
+        detached: false,
     };
     Ok(Draft { dest: dest.into(), bind: true, steps: vec![step], read_only: false, field: String::new() })
 }

@@ -34,8 +34,8 @@ pub enum ParentStep {
     Record,
     /// Makes the cgroup, with its limits. Before the container starts: it is never without them.
     Cgroup(Settings),
-    /// Sets the device rules. While dunnage-init makes the mounts, which opens no device: to load a program takes the kernel as
-    /// long as a dozen mounts. They are in force before any hook or program runs.
+    /// Sets the device rules; in force before any hook or program runs. On v2 that is one program, attached at one moment: while
+    /// dunnage-init makes the mounts, since to load it takes the kernel as long as a dozen of them.
     Devices(DeviceList),
     /// Makes the exec fifo.
     Fifo,
@@ -122,6 +122,9 @@ pub enum Place {
         recursive: bool,
         /// With mapped ids.
         idmap: Option<Idmap>,
+        /// Copied by us. Otherwise it is only found by us, in the container's mount namespace, and copied there: then the kernel
+        /// has locked what its flags forbid (mount_namespaces(7)).
+        detached: bool,
         /// The field that asks for it.
         field: String,
     },
@@ -229,10 +232,13 @@ impl fmt::Display for Place {
             Place::InitRoot => f.write_str("init-root"),
             Place::Door(number) => write!(f, "cgroup {number}"),
             Place::Fifo => f.write_str("fifo"),
-            Place::Tree { source, recursive, idmap, field } => {
+            Place::Tree { source, recursive, idmap, detached, field } => {
                 write!(f, "tree {source}")?;
                 if *recursive {
                     f.write_str(" recursive=true")?;
+                }
+                if *detached {
+                    f.write_str(" copied=true")?;
                 }
                 if let Some(idmap) = idmap {
                     f.write_str(if idmap.recursive { " ridmap" } else { " idmap" })?;

@@ -108,7 +108,8 @@ pub fn compile(seccomp: &Seccomp, native: &'static Arch, supported: u32) -> Resu
 
 /// The native architecture first, because most calls are its; and whether the profile lists it. The rest as listed.
 fn arches_of(seccomp: &Seccomp, native: &'static Arch) -> Result<Vec<(&'static Arch, bool)>> {
-    let mut arches = vec![(native, false)];
+    // A profile that lists none is one for the native architecture.
+    let mut arches = vec![(native, seccomp.architectures.is_empty())];
     for (i, name) in seccomp.architectures.iter().enumerate() {
         let field = || format!("/linux/seccomp/architectures/{i}");
         let Some(arch) = arch::by_name(name) else {

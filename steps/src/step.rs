@@ -151,8 +151,9 @@ steps! {
     Mount "mount" { fstype: Str, source: Str, dest: Str, flags: MountFlags, data: Str, keep_mode: bool, copy_up: bool, in_proc: bool, fallback: Str }
     /// Binds `source` of the host, or the tree in the place `from`, at `dest` inside the root. With `remount` its flags become
     /// exactly `set`, except those that the kernel has locked; locked ones that are in `clear` are an error.
-    /// With `procfs` it has to be a procfs; with `optional` a source that is not there is skipped.
-    Bind "bind" { source: Str, from: Slot, dest: Str, recursive: bool, remount: bool, set: Attr, clear: Attr, in_proc: bool, procfs: bool, optional: bool }
+    /// With `procfs` it has to be a procfs; with `optional` a source that is not there is skipped. What is in
+    /// `from` is a copy already if `detached`; then no flag of it that `clear` does not name is cleared.
+    Bind "bind" { source: Str, from: Slot, dest: Str, recursive: bool, remount: bool, set: Attr, clear: Attr, in_proc: bool, procfs: bool, optional: bool, detached: bool }
     /// Sets attributes of the mount made last and of all below it.
     Attributes "attributes" { set: Attr, clear: Attr }
     /// Sets the propagation of the mount made last.
@@ -366,6 +367,7 @@ mod tests {
                 in_proc: false,
                 procfs: false,
                 optional: false,
+                detached: false,
             },
             Step::Exec { args: vec![c"sh".into(), c"".into()], env: vec![], home: true, close_from: 3 },
             Step::Seccomp { flags: 4, notify: false, filter: (0..20).collect() },
