@@ -15,6 +15,7 @@ mod common;
 
 mod cgroup2;
 mod cgroups;
+mod check;
 mod commands;
 mod concurrency;
 mod console;
