@@ -30,7 +30,7 @@ pub fn mount(init: &mut Init<'static>, m: &Filesystem) -> Done {
     check(init, m.dest, &target, m.in_proc, matches!(m.fstype.to_bytes(), b"proc" | b"sysfs"))?;
     let mut with_mode = Text::<4096>::new();
     let mut data = m.data;
-    if m.keep_mode {
+    if m.keep_mode && !target.made {
         let mode = sys::statx(target.fd.raw(), c"").at(Call::Stat)?.mode & 0o7777;
         // In front: a mode that the user gave comes later and wins.
         let _ = write!(with_mode, "mode=0{mode:o}");

@@ -20,10 +20,11 @@ pub enum Make {
     File,
 }
 
-/// A destination, and whether its path was free of links (then what the path says lexically is true).
+/// A destination, whether its path was free of links (then what the path says lexically is true), and whether it was made now.
 pub struct Found {
     pub fd: Fd,
     pub plain: bool,
+    pub made: bool,
 }
 
 /// Opens what exists: a handle (O_PATH) with further `flags`.
@@ -45,22 +46,23 @@ pub fn destination(
     let root = init.root()?;
     // Most paths hold no link. Asking for that first tells it without another call.
     match sys::openat2(root, path, sys::O_PATH, 0, INSIDE | sys::RESOLVE_NO_SYMLINKS) {
-        Ok(fd) => return Ok(Found { fd, plain: true }),
+        Ok(fd) => return Ok(Found { fd, plain: true, made: false }),
         // There was no link up to where the path ends.
         Err(Errno::ENOENT) => {
             let make = make()?;
             return create_last(root, path, make)
-                .or_else(|_| create(root, path.to_bytes(), make, 0))
+                .or_else(|_| create(root, path.to_bytes(), make, INSIDE | sys::RESOLVE_NO_SYMLINKS, 0))
+                .or_else(|_| create(root, path.to_bytes(), make, INSIDE, 0))
                 .or_else(|errno| refused(init, path, errno));
         }
         Err(Errno::ELOOP) => (),
         Err(errno) => return refused(init, path, errno),
     }
     match sys::openat2(root, path, sys::O_PATH, 0, INSIDE) {
-        Ok(fd) => Ok(Found { fd, plain: false }),
+        Ok(fd) => Ok(Found { fd, plain: false, made: false }),
         Err(Errno::ENOENT) => {
             let make = make()?;
-            create(root, path.to_bytes(), make, 0).or_else(|errno| refused(init, path, errno))
+            create(root, path.to_bytes(), make, INSIDE, 0).or_else(|errno| refused(init, path, errno))
         }
         Err(errno) => refused(init, path, errno),
     }
@@ -76,7 +78,7 @@ fn create_last(root: i32, path: &CStr, make: Make) -> sys::Result<Found> {
     let name = name_text.push(name.get(1..).unwrap_or_default()).c_str().ok_or(Errno::ENAMETOOLONG)?;
     let flags = sys::O_PATH | sys::O_DIRECTORY;
     let dir = sys::openat2(root, parent, flags, 0, INSIDE | sys::RESOLVE_NO_SYMLINKS)?;
-    create_one(dir.raw(), name, make).map(|fd| Found { fd, plain: true })
+    create_one(dir.raw(), name, make).map(|fd| Found { fd, plain: true, made: true })
 }
 
 /// A directory, made with its parents if it is missing.
@@ -93,8 +95,8 @@ fn refused<T>(init: &mut Init<'_>, path: &CStr, errno: Errno) -> Result<T, Failu
 const MAX_LINKS: u32 = 40;
 
 /// Makes what is missing of `path`, component by component: each is opened through the root again, and made in the
-/// directory that this gave, so that no swap in between leads outside.
-fn create(root: i32, path: &[u8], make: Make, links: u32) -> sys::Result<Found> {
+/// directory that this gave, so that no swap in between leads outside. `resolve`: with links or without.
+fn create(root: i32, path: &[u8], make: Make, resolve: u64, links: u32) -> sys::Result<Found> {
     let mut prefix = Path::new();
     let mut parent: Option<Fd> = None;
     let mut parent_len = 0;
@@ -102,7 +104,7 @@ fn create(root: i32, path: &[u8], make: Make, links: u32) -> sys::Result<Found> 
     while let Some(name) = components.next() {
         prefix.push(b"/").push(name);
         let whole = prefix.c_str().ok_or(Errno::ENAMETOOLONG)?;
-        let opened = match sys::openat2(root, whole, sys::O_PATH, 0, INSIDE) {
+        let opened = match sys::openat2(root, whole, sys::O_PATH, 0, resolve) {
             Err(Errno::ENOENT) => {
                 let mut text = Path::new();
                 let name = text.push(name).c_str().ok_or(Errno::ENAMETOOLONG)?;
@@ -110,10 +112,10 @@ fn create(root: i32, path: &[u8], make: Make, links: u32) -> sys::Result<Found> 
                 let last = components.peek().is_none();
                 match create_one(dir, name, if last { make } else { Make::Directory }) {
                     // Something is there that leads nowhere: a link, whose target is to be made instead.
-                    Err(Errno::EEXIST) if links < MAX_LINKS => {
+                    Err(Errno::EEXIST) if links < MAX_LINKS && resolve == INSIDE => {
                         prefix.truncate(parent_len);
                         let target = link_target(dir, name, &prefix, components)?;
-                        return create(root, target.as_bytes(), make, links.saturating_add(1));
+                        return create(root, target.as_bytes(), make, resolve, links.saturating_add(1));
                     }
                     Err(Errno::EEXIST) => return Err(Errno::ELOOP),
                     r => r?,
@@ -124,8 +126,8 @@ fn create(root: i32, path: &[u8], make: Make, links: u32) -> sys::Result<Found> 
         parent = Some(opened);
         parent_len = prefix.as_bytes().len();
     }
-    // Made just now, so perhaps through links: the caller has to look at where it is.
-    parent.map(|fd| Found { fd, plain: links == 0 }).ok_or(Errno::ENOENT)
+    // Through links, the caller has to look at where it is.
+    parent.map(|fd| Found { fd, plain: resolve != INSIDE, made: true }).ok_or(Errno::ENOENT)
 }
 
 fn create_one(dir: i32, name: &CStr, make: Make) -> sys::Result<Fd> {

@@ -107,17 +107,32 @@ fn executable(path: &CStr) -> Done {
     sys::access_execute(path).at(Call::Execve)
 }
 
+/// Closes what is not needed any more.
+pub fn close(init: &mut Init<'_>, from: u32, proc: bool, keep: Slot) -> Done {
+    // Before their numbers can be those of others.
+    (init.mount, init.null, init.empty, init.directory) = (None, None, None, None);
+    let proc = init.proc.as_ref().filter(|_| proc).map_or(-1, Fd::raw);
+    let root = init.root.as_ref().map_or(-1, Fd::raw);
+    let mut keep = [init.sync, root, proc, init.slot(keep).unwrap_or(-1)];
+    close_all_but(from, &mut keep);
+    Ok(())
+}
+
+fn close_all_but(from: u32, keep: &mut [i32]) {
+    let first = i32::try_from(from).unwrap_or(i32::MAX);
+    if sys::close_all_but(first, keep).is_err() {
+        // No close_range: one by one, as far as we can have come.
+        (first..1024).filter(|fd| !keep.contains(fd)).for_each(sys::close);
+    }
+}
+
 /// Waits until `start` reads from the fifo. Only a handle was kept of it, and nothing else of the host's: who is in the
 /// container meanwhile can reach nothing through our descriptors (CVE-2024-21626).
 pub fn fifo(init: &mut Init<'_>, from: Slot, close_from: u32) -> Done {
     let proc = init.proc.as_ref().map(Fd::raw).ok_or(Failure::found(Call::Plan))?;
     let handle = init.slot(from)?;
     let mut keep = [proc, handle];
-    let first = i32::try_from(close_from).unwrap_or(i32::MAX);
-    if sys::close_all_but(first, &mut keep).is_err() {
-        // No close_range: one by one, as far as we can have come.
-        (first..1024).filter(|fd| !keep.contains(fd)).for_each(sys::close);
-    }
+    close_all_but(close_from, &mut keep);
     let mut path = Text::<32>::new();
     let _ = write!(path, "self/fd/{handle}");
     let fifo = sys::openat(proc, path.c_str().unwrap_or(c""), sys::O_WRONLY).at(Call::Openat)?;

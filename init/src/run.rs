@@ -5,7 +5,7 @@ use crate::text::{Path, Text};
 use crate::{console, hook, mounts, namespaces, nodes, process, program, root, talk};
 use core::ffi::CStr;
 use dunnage_steps::wire::{Get, Reader};
-use dunnage_steps::{Borrowed, Call, Say, Slot, Step};
+use dunnage_steps::{Borrowed, Call, MAX_PLACES, Say, Slot, Step};
 
 /// Why a step failed: the call and its errno. Which step it was, the parent knows from the plan.
 #[derive(Debug)]
@@ -40,15 +40,12 @@ impl<T> At<T> for sys::Result<T> {
 /// What the result of a step is.
 pub type Done = Result<(), Failure>;
 
-/// The most places for descriptors: what one message can carry, and a few.
-const SLOTS: usize = sys::MAX_FDS + 16;
-
 /// What lasts from step to step.
 pub struct Init<'a> {
     /// The sync socket.
     pub sync: i32,
     /// The descriptors that the parent gave.
-    pub slots: [i32; SLOTS],
+    pub slots: [i32; MAX_PLACES],
     /// Index of the step being done.
     pub step: u32,
     /// Detail for a failure's message.
@@ -109,7 +106,7 @@ pub fn run(sync: i32, plan: i32, len: usize) -> ! {
     sys::set_name(c"dunnage-init");
     let mut init = Init {
         sync,
-        slots: [-1; SLOTS],
+        slots: [-1; MAX_PLACES],
         step: 0,
         detail: Text::new(),
         root: None,
@@ -252,6 +249,7 @@ fn one_step(init: &mut Init<'static>, step: Step<Borrowed<'static>>) -> Done {
         Step::Hook { name, index, path, args, env, inherit_home, dir, timeout, state, state_end } => {
             hook::hook(init, &hook::Hook { name, index, path, args, env, inherit_home, dir, timeout, state, state_end })
         }
+        Step::Close { from, proc, keep } => program::close(init, from, proc, keep),
         Step::Fifo { from, close_from } => program::fifo(init, from, close_from),
         Step::Exec { args, env, home, close_from } => program::exec(init, args, env, home, close_from),
     }

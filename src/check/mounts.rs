@@ -84,6 +84,12 @@ fn id_map(
         uids: mount.uid_mappings.clone(),
         gids: mount.gid_mappings.clone(),
         recursive: options.idmap.is_some_and(|idmap| idmap.recursive),
+        user_namespace: asked
+            .linux
+            .namespaces
+            .iter()
+            .find(|n| n.kind == "user" && !n.path.is_empty())
+            .map(|n| n.path.clone()),
     };
     let maps: (Vec<IdMapping>, Vec<IdMapping>) = (asked.linux.uid_mappings.clone(), asked.linux.gid_mappings.clone());
     match trees::clone(&source.to_string_lossy(), idmap.recursive, Some(&idmap), &maps) {

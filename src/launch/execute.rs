@@ -15,6 +15,7 @@ use super::sync::{Heard, Sync, Trouble};
 use super::{failure, idmaps, trees};
 use crate::cgroup::{Cgroup, Denied, OwnedCgroup, Paths, Settings};
 use crate::error::{Context, Errno, Error, Result};
+use crate::plan::PER_MESSAGE;
 use crate::plan::parent::HookKind;
 use crate::plan::{ParentStep, Place, Plan};
 use crate::spec::oci_state::{OciState, Status};
@@ -297,10 +298,10 @@ impl<'a> Execution<'a> {
             return sync.tell(barrier, &[]);
         }
         let sent = self.plan.sent();
-        let fds: Vec<RawFd> = self.places.iter().skip(sent).flatten().map(AsRawFd::as_raw_fd).collect();
-        sync.tell(barrier, &fds)?;
-        self.places.clear();
-        Ok(())
+        let chunk: Vec<OwnedFd> =
+            self.places.iter_mut().skip(sent).filter_map(Option::take).take(PER_MESSAGE).collect();
+        let fds: Vec<RawFd> = chunk.iter().map(AsRawFd::as_raw_fd).collect();
+        sync.tell(barrier, &fds)
     }
 
     fn wait(&mut self, barrier: Barrier) -> Result<()> {

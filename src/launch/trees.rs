@@ -47,14 +47,20 @@ pub fn clone(
 }
 
 fn map_ids(tree: &OwnedFd, source: &str, idmap: &Idmap, maps: &(Vec<IdMapping>, Vec<IdMapping>)) -> Result<()> {
-    let (uids, gids) = if idmap.uids.is_empty() { (&maps.0, &maps.1) } else { (&idmap.uids, &idmap.gids) };
-    if uids.is_empty() || gids.is_empty() {
-        return Err(Error::new("id-mapped mounts must have both uid and gid mappings specified"));
-    }
-    let holder = Holder::new().map_err(|e| Error::sys("clone (namespaces user)", e).doing("map the ids of a mount"))?;
-    idmaps::write_maps(holder.pid, uids, gids)?;
-    let file = format!("/proc/{}/ns/user", holder.pid);
-    let userns = File::open(&file).map_err(|e| Error::io(format!("open {file}"), &e))?;
+    let open = |file: &str| File::open(file).map_err(|e| Error::io(format!("open {file}"), &e));
+    let userns = match &idmap.user_namespace {
+        Some(file) if idmap.uids.is_empty() => open(file)?,
+        _ => {
+            let (uids, gids) = if idmap.uids.is_empty() { (&maps.0, &maps.1) } else { (&idmap.uids, &idmap.gids) };
+            if uids.is_empty() || gids.is_empty() {
+                return Err(Error::new("id-mapped mounts must have both uid and gid mappings specified"));
+            }
+            let holder =
+                Holder::new().map_err(|e| Error::sys("clone (namespaces user)", e).doing("map the ids of a mount"))?;
+            idmaps::write_maps(holder.pid, uids, gids)?;
+            open(&format!("/proc/{}/ns/user", holder.pid))?
+        }
+    };
     let attr = MountAttr {
         set: MOUNT_ATTR_IDMAP,
         userns_fd: u64::try_from(userns.as_raw_fd()).unwrap_or(u64::MAX),

@@ -5,7 +5,7 @@
 //! it before it is done, and the comment says why.
 
 use dunnage_steps::flags::{MountFlags, Namespaces};
-use dunnage_steps::{Barrier, Step};
+use dunnage_steps::{Barrier, Slot, Step};
 
 use super::entering::{self, Entering};
 use super::facts::Facts;
@@ -156,7 +156,7 @@ pub fn create(request: &Request<'_>, facts: &Facts) -> Result<Plan> {
     } else {
         p.always(Step::Pivot { keep_null: masks, slave: tied });
     }
-    if has_mount_ns && (shared || unbindable) {
+    if has_mount_ns && shared {
         p.child(Step::Propagation { flags: propagation }, "/linux/rootfsPropagation");
     }
     // After the hooks, which may mount something where it belongs; before the root is read-only.
@@ -178,9 +178,14 @@ pub fn create(request: &Request<'_>, facts: &Facts) -> Result<Plan> {
     process::sysctls(p, linux)?;
     if has_mount_ns {
         mounts::restrict(p, linux)?;
+        if unbindable {
+            // What is to be read-only or masked is bound on itself: after that.
+            p.child(Step::Propagation { flags: propagation }, "/linux/rootfsPropagation");
+        }
     }
     process::attributes(p, program, linux)?;
     p.parent(ParentStep::PrepareState);
+    process::few_descriptors(p, program, options, fifo.unwrap_or(Slot::NONE));
     p.child_says(Barrier::Ready);
     // Between the two: with RLIMIT_NOFILE 3 or RLIMIT_FSIZE 0 none of the above could be done, and later it is another user's
     // process, for which they take more privilege.

@@ -5,7 +5,7 @@
 //! before anybody is in it), a first process joins and makes them, and hands over to a sister (`fork`).
 
 use dunnage_steps::flags::Namespaces;
-use dunnage_steps::{Barrier, Slot, Step};
+use dunnage_steps::{Barrier, MAX_PLACES, Slot, Step};
 
 use super::facts::Facts;
 use super::parent::{ParentStep, Place};
@@ -63,6 +63,15 @@ impl Entering {
         self.joined.iter().find(|(k, _)| *k == kind).map(|(_, slot)| *slot)
     }
 
+    /// The file of a namespace that is joined.
+    pub fn joined_path(&self, kind: Namespaces, p: &Plan) -> Option<String> {
+        let slot = self.place_of(kind).and_then(|s| usize::try_from(s.0).ok())?;
+        match p.places.get(slot) {
+            Some(Place::Namespace { path, .. }) => Some(path.clone()),
+            _ => None,
+        }
+    }
+
     /// True if this runtime has to write the maps of a user namespace.
     fn maps(&self) -> bool {
         self.new.contains(Namespaces::USER)
@@ -99,6 +108,9 @@ fn id_maps(linux: &Linux) -> ParentStep {
 /// As many CPUs as a kernel can be built for (NR_CPUS): what is not there, or not in the cpuset, the kernel takes off.
 pub const ALL_CPUS: [u64; 128] = [u64::MAX; 128];
 
+/// How many descriptors go with one `entered`: SCM_MAX_FD is 253.
+pub const PER_MESSAGE: usize = 250;
+
 /// The child's way into the cgroups of version 1: the first place of the files, and how many.
 pub type Doors = (Slot, u32);
 
@@ -119,11 +131,15 @@ pub fn enter_cgroups(p: &mut Plan, (first, count): Doors) {
 /// The child's first steps.
 pub fn enter(p: &mut Plan, e: &Entering, doors: Doors, linux: &Linux) -> Result<()> {
     enter_cgroups(p, doors);
-    let trees = p.sent();
-    if trees < p.places.len() {
-        let first = Slot(u32::try_from(trees).unwrap_or(u32::MAX));
+    for first in (p.sent()..p.places.len()).step_by(PER_MESSAGE) {
+        let first = Slot(u32::try_from(first).unwrap_or(u32::MAX));
         p.parent(ParentStep::Tell(Barrier::Entered));
         p.always(Step::Wait { barrier: Barrier::Entered, first });
+    }
+    if p.places.len() > MAX_PLACES {
+        let text =
+            format!("{} mounts of the host's are more than a user namespace's container can be given", p.places.len());
+        return Err(Error::new(text).field("/mounts"));
     }
     if e.staged {
         return staged(p, e, linux);

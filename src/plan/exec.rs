@@ -6,7 +6,7 @@
 //! loaded while privileged, by the process itself, and a filter may forbid fork; then `fork` comes first.
 
 use dunnage_steps::flags::Namespaces;
-use dunnage_steps::{Barrier, Step};
+use dunnage_steps::{Barrier, Slot, Step};
 
 use super::compile::Options;
 use super::entering::{self, ALL_CPUS, Entering};
@@ -95,11 +95,11 @@ pub fn exec(r: &Request<'_>, facts: &Facts) -> Result<Plan> {
 
     let filter = process::seccomp(linux, facts)?;
     if filter.is_some() && !program.no_new_privileges {
+        process::apparmor(p, &program.apparmor_profile)?;
         fork(p, r)?;
         process::listener(p, &filter);
         p.child.extend(filter);
         process::become_user(p, program, facts, &container)?;
-        process::apparmor(p, &program.apparmor_profile)?;
         process::find(p, program)?;
     } else {
         process::become_user(p, program, facts, &container)?;
@@ -122,6 +122,9 @@ pub fn exec(r: &Request<'_>, facts: &Facts) -> Result<Plan> {
 
 /// The user's process comes to be, and gets from outside what only the runtime may set.
 fn fork(p: &mut Plan, r: &Request<'_>) -> Result<()> {
+    // Who may trace it in there could use what it has open: a procfs of the host's processes leads to the host's root.
+    let from = r.options.extra_descriptors.saturating_add(3);
+    p.always(Step::Close { from, proc: false, keep: Slot::NONE });
     p.parent(ParentStep::Wait(Barrier::Forked));
     p.always(Step::Fork {});
     let affinity = r.program.exec_cpu_affinity.clone().unwrap_or_default();

@@ -26,6 +26,7 @@ use std::fmt;
 use dunnage_steps::wire::Put;
 use dunnage_steps::{Barrier, Owned, Slot, Step};
 
+pub use entering::PER_MESSAGE;
 pub use facts::Facts;
 pub use parent::{ParentStep, Place};
 

@@ -177,6 +177,7 @@ fn bind(one: &One<'_>, e: &Entering, facts: &Facts, p: &mut Plan) -> Result<Draf
         uids: mount.uid_mappings.clone(),
         gids: mount.gid_mappings.clone(),
         recursive: options.idmap.is_some_and(|i| i.recursive),
+        user_namespace: e.joined_path(Namespaces::USER, p),
     });
     // A staged container has no mount namespace of its own yet when it is sent.
     let detached = mapped || e.staged;

@@ -139,6 +139,8 @@ pub struct Idmap {
     pub gids: Vec<IdMapping>,
     /// The whole tree, not its top mount alone.
     pub recursive: bool,
+    /// The user namespace that the container joins, by its file: its maps are those that count if none are given here.
+    pub user_namespace: Option<String>,
 }
 
 impl fmt::Display for ParentStep {

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use dunnage_steps::flags::{Caps, Namespaces};
-use dunnage_steps::{Owned, Step};
+use dunnage_steps::{Owned, Slot, Step};
 
 use super::compile::{Options, Request};
 use super::entering::Entering;
@@ -120,6 +120,17 @@ pub fn attributes(p: &mut Plan, program: &Process, linux: &Linux) -> Result<()> 
 pub fn rlimits(p: &mut Plan, program: &Process) {
     if !program.rlimits.is_empty() {
         p.parent(ParentStep::Rlimits(program.rlimits.clone()));
+    }
+}
+
+/// How many descriptors init may have open by now, and how many the runtime has.
+const MANY_DESCRIPTORS: u64 = 512;
+
+/// Under a low limit of open files there has to be room below it for the files of what follows.
+pub fn few_descriptors(p: &mut Plan, program: &Process, options: &Options, fifo: Slot) {
+    if program.rlimits.iter().any(|l| l.kind == "RLIMIT_NOFILE" && l.soft < MANY_DESCRIPTORS) {
+        let from = options.extra_descriptors.saturating_add(3);
+        p.child(Step::Close { from, proc: true, keep: fifo }, "/process/rlimits");
     }
 }
 

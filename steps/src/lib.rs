@@ -28,6 +28,9 @@ pub use step::Owned;
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Slot(pub u32);
 
+/// How many places there can be.
+pub const MAX_PLACES: usize = 2048;
+
 impl Slot {
     /// No descriptor.
     pub const NONE: Slot = Slot(u32::MAX);
