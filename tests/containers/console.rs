@@ -8,8 +8,10 @@ fn terminal(b: &mut Bundle) -> &mut Bundle {
     b.set("/process/terminal", true)
 }
 
-/// The size as soon as the runtime, on the other side, has copied its own terminal's.
-const SIZE: &str = "while [ \"$(stty size)\" = '0 0' ]; do :; done; stty size";
+/// Waits for the size: the runtime copies its own terminal's when it has the container's, which may be after the exec.
+fn await_size(size: &str) -> String {
+    format!("until [ \"$(stty size 2>/dev/null)\" = '{size}' ]; do :; done; stty size")
+}
 
 /// `create` with a console socket; the master's side.
 fn create(b: &Bundle) -> Terminal {
@@ -123,7 +125,7 @@ fn a_dead_socket() {
 #[test]
 fn in_the_foreground() {
     case(|b| {
-        terminal(b).sh(&format!("{SIZE}; read x; echo got $x; exit 5"));
+        terminal(b).sh(&format!("{}; read x; echo got $x; exit 5", await_size("21 43")));
         let (mut tty, slave) = Terminal::open(21, 43);
         let mut child = b.start_command("run", &[]).spawn_on(&slave);
         tty.expect("21 43");
@@ -190,8 +192,9 @@ fn exec_in_the_foreground() {
     case(|b| {
         b.args(&["/bin/sleep", "100"]).run_detached();
         let (mut tty, slave) = Terminal::open(30, 90);
-        let mut child =
-            b.command(&["exec", "-t", &b.id, "sh", "-c", &format!("{SIZE}; sleep 0.3; exit 9")]).spawn_on(&slave);
+        let mut child = b
+            .command(&["exec", "-t", &b.id, "sh", "-c", &format!("{}; sleep 0.3; exit 9", await_size("30 90"))])
+            .spawn_on(&slave);
         tty.expect("30 90");
         assert_eq!(eventually("exec to end", || child.try_wait().unwrap()).code(), Some(9));
         let refused = "cannot allocate tty if runc will detach without setting console socket";

@@ -41,10 +41,14 @@ impl Terminal {
     /// Reads until it has said this; gives all it has said.
     #[track_caller]
     pub fn expect(&mut self, words: &str) -> String {
-        eventually(&format!("the terminal to say {words:?}"), || {
+        for _ in 0..2000 {
             self.poll();
-            self.said.contains(words).then(|| self.said.clone())
-        })
+            if self.said.contains(words) {
+                return self.said.clone();
+            }
+            std::thread::sleep(std::time::Duration::from_millis(5));
+        }
+        panic!("the terminal did not say {words:?} within ten seconds, but: {}", self.said);
     }
 
     /// What it has said by now; whether the other side is still open.
