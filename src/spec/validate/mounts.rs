@@ -21,6 +21,10 @@ const PROC_FILES: &[&str] = &[
 
 impl Check<'_> {
     pub(super) fn mounts(&mut self, mounts: &[Mount], linux: &Linux) {
+        if !mounts.is_empty() && linux.namespaces.iter().all(|n| n.kind != "mount") {
+            // runc would make them on the host, where they outlive the container.
+            self.warning("/mounts", "ignoring all mounts: the container has no mount namespace of its own");
+        }
         for (i, mount) in mounts.iter().enumerate() {
             let at = format!("/mounts/{i}");
             let options = mount_options::parse(&mount.options);
