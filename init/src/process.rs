@@ -107,8 +107,11 @@ pub fn cwd(init: &mut Init<'_>, path: &CStr) -> Done {
 /// (CVE-2024-21626).
 pub fn cwd_again(init: &mut Init<'_>, path: &CStr) -> Done {
     if init.cwd_pending {
-        let fd = path::open(init, path, sys::O_DIRECTORY)?.at(Call::Chdir)?;
-        sys::fchdir(fd.raw()).at(Call::Chdir)?;
+        match path::open(init, path, sys::O_DIRECTORY)? {
+            // The container's filter does not know openat2(2). We are in its root, and where we are is looked at below.
+            Err(Errno::ENOSYS | Errno::EPERM) => sys::chdir(path).at(Call::Chdir)?,
+            r => sys::fchdir(r.at(Call::Chdir)?.raw()).at(Call::Chdir)?,
+        }
     }
     let mut buffer = [0; crate::text::PATH_MAX];
     match sys::getcwd(&mut buffer) {

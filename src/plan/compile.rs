@@ -199,6 +199,7 @@ pub fn create(request: &Request<'_>, facts: &Facts) -> Result<Plan> {
     let filter = process::seccomp(linux, facts)?;
     // With privileges to lose, the filter has to come while they are there (seccomp(2): CAP_SYS_ADMIN or no_new_privs).
     let (early, late) = if program.no_new_privileges { (None, filter) } else { (filter, None) };
+    process::cwd(p, program)?;
     process::listener(p, &early);
     p.child.extend(early);
     process::become_user(p, program, facts, &enter)?;

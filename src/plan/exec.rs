@@ -93,6 +93,7 @@ pub fn exec(r: &Request<'_>, facts: &Facts) -> Result<Plan> {
     process::attributes(p, program, linux)?;
     process::selinux(p, &program.selinux_label)?;
 
+    process::cwd(p, program)?;
     let filter = process::seccomp(linux, facts)?;
     if filter.is_some() && !program.no_new_privileges {
         process::apparmor(p, &program.apparmor_profile)?;

@@ -167,10 +167,16 @@ pub fn listener(p: &mut Plan, filter: &Option<ChildStep>) {
     }
 }
 
-/// Working directory, user, groups, capabilities: in the only order in which each still has the privilege that it needs.
+/// The working directory, as root. Before a filter that is loaded with privileges: how we find it is no business of the profile's
+/// (openat2(2) is in few that are older than Linux 5.6).
+pub fn cwd(p: &mut Plan, program: &Process) -> Result<()> {
+    p.child(Step::Cwd { path: c(&program.cwd, "/process/cwd")? }, "/process/cwd");
+    Ok(())
+}
+
+/// User, groups, capabilities, the working directory as that user: in the only order in which each still has the privilege that it needs.
 pub fn become_user(p: &mut Plan, program: &Process, facts: &Facts, e: &Entering) -> Result<()> {
     let path = c(&program.cwd, "/process/cwd")?;
-    p.child(Step::Cwd { path: path.clone() }, "/process/cwd");
     let caps = program.capabilities.as_ref().map(|caps| sets(caps, facts, e));
     if let Some(caps) = &caps {
         p.child(Step::Bounding { keep: caps.bounding }, "/process/capabilities/bounding");
