@@ -34,7 +34,7 @@ run: toolchain ## build, and show the life of a container
 	$(CARGO) build --release --bin dunnage --target $(TARGET)
 	integration/demo.sh $(abspath $(BINARY))
 
-test: toolchain ## unit tests and real containers
+test: toolchain ## unit tests, golden plans, real containers
 	@integration/packages.sh $(TEST_PACKAGES)
 	CARGO="$(CARGO)" integration/test.sh
 
