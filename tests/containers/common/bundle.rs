@@ -360,12 +360,15 @@ impl Drop for Bundle {
                 eprintln!("{:?} names cgroups that are not this test's: not deleted", entry.path());
                 continue;
             }
-            let out = std::process::Command::new(&self.runtime.path)
+            let child = std::process::Command::new(&self.runtime.path)
                 .args(["--root".as_ref(), self.root().as_os_str(), "delete".as_ref(), "--force".as_ref()])
                 .arg(entry.file_name())
-                .output();
-            if !out.as_ref().is_ok_and(|o| o.status.success()) {
-                eprintln!("clean-up of {:?}: {out:?}", entry.file_name());
+                .spawn();
+            let Ok(mut child) = child else { continue };
+            // It waits for a pid namespace to end, which waits until we have reaped what was left to us.
+            while child.try_wait().is_ok_and(|status| status.is_none()) {
+                host::reap_orphans();
+                std::thread::sleep(std::time::Duration::from_millis(2));
             }
         }
         host::sweep_cgroup(self.cgroup_parent());
