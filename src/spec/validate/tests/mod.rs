@@ -121,16 +121,23 @@ fn top_level() {
     ]);
     accepted(&HOST, &ROOT, &[json!({"ociVersion": "1.0.2-dev"}), json!({"ociVersion": "1.3.0"}), json!({"x": {}})]);
     // Without `linux` there are no namespaces.
-    accepted(&HOST, &ROOT, &[json!({"linux": null, "hostname": null})]);
+    accepted(&HOST, &ROOT, &[json!({"linux": null, "hostname": null, "mounts": []})]);
     table(
         &HOST,
         &ROOT,
         Severity::Warning,
-        &[(
-            json!({"annotations": {"bundle": "/etc"}}),
-            "/annotations/bundle",
-            "ignoring annotation \"bundle\": it would hide the path of the bundle",
-        )],
+        &[
+            (
+                json!({"annotations": {"bundle": "/etc"}}),
+                "/annotations/bundle",
+                "ignoring annotation \"bundle\": it would hide the path of the bundle",
+            ),
+            (
+                json!({"linux": null, "hostname": null}),
+                "/mounts",
+                "ignoring all mounts: the container has no mount namespace of its own",
+            ),
+        ],
     );
 }
 

@@ -52,12 +52,12 @@ fn namespaces_and_maps() {
             "sethostname: invalid argument: hostname is longer than 64 bytes",
         ),
         (
-            ns(json!({"without": "mount"})),
+            json!({"mounts": [], "linux": {"namespaces": namespaces(json!({"without": "mount"}))}}),
             "/linux/maskedPaths",
             "unable to restrict sys entries without a private MNT namespace",
         ),
         (
-            json!({"linux": {"maskedPaths": [], "namespaces": namespaces(json!({"without": "mount"}))}}),
+            json!({"mounts": [], "linux": {"maskedPaths": [], "namespaces": namespaces(json!({"without": "mount"}))}}),
             "/linux/readonlyPaths",
             "unable to restrict sys entries without a private MNT namespace",
         ),
