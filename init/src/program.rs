@@ -118,11 +118,11 @@ fn executable(path: &CStr) -> Done {
 }
 
 /// Closes what is not needed any more.
-pub fn close(init: &mut Init<'_>, from: u32, proc: bool, keep: Slot) -> Done {
+pub fn close(init: &mut Init<'_>, from: u32, root: bool, proc: bool, keep: Slot) -> Done {
     // Before their numbers can be those of others.
     (init.mount, init.null, init.empty, init.directory) = (None, None, None, None);
     let proc = init.proc.as_ref().filter(|_| proc).map_or(-1, Fd::raw);
-    let root = init.root.as_ref().map_or(-1, Fd::raw);
+    let root = init.root.as_ref().filter(|_| root).map_or(-1, Fd::raw);
     let mut keep = [init.sync, root, proc, init.slot(keep).unwrap_or(-1)];
     close_all_but(from, &mut keep);
     Ok(())

@@ -249,7 +249,7 @@ fn one_step(init: &mut Init<'static>, step: Step<Borrowed<'static>>) -> Done {
         Step::Hook { name, index, path, args, env, inherit_home, dir, timeout, state, state_end } => {
             hook::hook(init, &hook::Hook { name, index, path, args, env, inherit_home, dir, timeout, state, state_end })
         }
-        Step::Close { from, proc, keep } => program::close(init, from, proc, keep),
+        Step::Close { from, root, proc, keep } => program::close(init, from, root, proc, keep),
         Step::Fifo { from, close_from } => program::fifo(init, from, close_from),
         Step::Exec { args, env, home, close_from } => program::exec(init, args, env, home, close_from),
     }

@@ -97,7 +97,7 @@ pub fn exec(r: &Request<'_>, facts: &Facts) -> Result<Plan> {
     let filter = process::seccomp(linux, facts)?;
     if filter.is_some() && !program.no_new_privileges {
         process::apparmor(p, &program.apparmor_profile)?;
-        fork(p, r)?;
+        fork(p, r, true)?;
         process::listener(p, &filter);
         p.child.extend(filter);
         process::become_user(p, program, facts, &container)?;
@@ -106,7 +106,7 @@ pub fn exec(r: &Request<'_>, facts: &Facts) -> Result<Plan> {
         process::become_user(p, program, facts, &container)?;
         process::apparmor(p, &program.apparmor_profile)?;
         process::find(p, program)?;
-        fork(p, r)?;
+        fork(p, r, false)?;
         process::listener(p, &filter);
         p.child.extend(filter);
     }
@@ -121,11 +121,11 @@ pub fn exec(r: &Request<'_>, facts: &Facts) -> Result<Plan> {
     Ok(plan)
 }
 
-/// The user's process comes to be, and gets from outside what only the runtime may set.
-fn fork(p: &mut Plan, r: &Request<'_>) -> Result<()> {
+/// The user's process comes to be, and gets from outside what only the runtime may set. With `root` it still needs the root.
+fn fork(p: &mut Plan, r: &Request<'_>, root: bool) -> Result<()> {
     // Who may trace it in there could use what it has open: a procfs of the host's processes leads to the host's root.
     let from = r.options.extra_descriptors.saturating_add(3);
-    p.always(Step::Close { from, proc: false, keep: Slot::NONE });
+    p.always(Step::Close { from, root, proc: false, keep: Slot::NONE });
     p.parent(ParentStep::Wait(Barrier::Forked));
     p.always(Step::Fork {});
     let affinity = r.program.exec_cpu_affinity.clone().unwrap_or_default();

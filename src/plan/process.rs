@@ -130,7 +130,7 @@ const MANY_DESCRIPTORS: u64 = 512;
 pub fn few_descriptors(p: &mut Plan, program: &Process, options: &Options, fifo: Slot) {
     if program.rlimits.iter().any(|l| l.kind == "RLIMIT_NOFILE" && l.soft < MANY_DESCRIPTORS) {
         let from = options.extra_descriptors.saturating_add(3);
-        p.child(Step::Close { from, proc: true, keep: fifo }, "/process/rlimits");
+        p.child(Step::Close { from, root: true, proc: true, keep: fifo }, "/process/rlimits");
     }
 }
 

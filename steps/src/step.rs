@@ -230,9 +230,9 @@ steps! {
     /// Runs a hook in the container. Its state document is `state`, this process's pid, then `state_end`; without
     /// `state_end` it is `state` alone.
     Hook "hook" { name: Str, index: u32, path: Str, args: Strs, env: Strs, inherit_home: bool, dir: Str, timeout: u64, state: Str, state_end: Str }
-    /// Closes all descriptors from `from` on but the sync socket, the root, with `proc` the private procfs, and the one in the
-    /// place `keep`.
-    Close "close" { from: u32, proc: bool, keep: Slot }
+    /// Closes all descriptors from `from` on but the sync socket, with `root` that of the root, with `proc` that of the private
+    /// procfs, and the one in the place `keep`.
+    Close "close" { from: u32, root: bool, proc: bool, keep: Slot }
     /// Waits until `start` opens the exec fifo, and writes to it. Before that, all descriptors from `close_from` on are closed.
     Fifo "fifo" { from: Slot, close_from: u32 }
     /// Becomes the user's program; with `home` its environment gets what `home` found. It inherits the descriptors below
