@@ -7,6 +7,7 @@ PREFIX  ?= /usr/local
 DESTDIR ?=
 CARGO   ?= cargo
 
+HOST     = $(shell rustc -vV 2>/dev/null | sed -n 's/^host: //p')
 # What a release is built for: musl where it can be had (integration/target.sh says why), or as given.
 TARGET   = $(shell integration/target.sh)
 BINARY   = target/$(TARGET)/release/dunnage
@@ -46,6 +47,8 @@ lint: toolchain ## rustfmt, clippy and shellcheck, warnings are errors
 	RUSTDOCFLAGS="-D warnings" $(CARGO) doc -q --workspace --no-deps
 	cd init && $(CARGO) fmt --check && $(CARGO) clippy --target-dir ../target/init -- -D warnings
 	$(CARGO) clippy --bin dunnage --target $(TARGET) -- -D warnings
+	cd init && RUSTFLAGS="-Cpanic=abort -Clink-arg=-nostartfiles" $(CARGO) clippy --release --target $(HOST) -- -D warnings
+	cd init && $(CARGO) fmt --check -- --config-path ../rustfmt.toml
 
 engines: toolchain ## drive it through podman and containerd
 	$(CARGO) build --release --bin dunnage --target $(TARGET)

@@ -95,7 +95,12 @@ pub fn run(args: &Arguments, run: Run) -> Result<u8> {
         }
         return Ok(0);
     }
-    made.foreground()
+    let code = made.foreground();
+    if !made.bundle.terminal() {
+        // The program ends here, and with it all that is open: a call less for each. (A terminal has to be given back.)
+        std::mem::forget(made);
+    }
+    code
 }
 
 /// A bundle, read and found right, and everything that is to be known before something is made.
@@ -269,9 +274,13 @@ impl<'a> Bundle<'a> {
             _ => None,
         };
         let detached = self.run.is_none_or(|r| r.detach);
-        let signals = if detached { None } else { Some(Signals::block().map_err(none)?) };
-        // A caller that ignores SIGCHLD would have our children reap themselves.
-        crate::sys::children::restore_sigchld();
+        let signals = if detached {
+            // A caller that ignores SIGCHLD would have our children reap themselves.
+            crate::sys::children::restore_sigchld();
+            None
+        } else {
+            Some(Signals::block().map_err(none)?)
+        };
         let stdio = self.stdio(detached).map_err(none)?;
         let linux = self.spec.linux.clone().unwrap_or_default();
         let origin = self.origin();
@@ -423,7 +432,7 @@ impl Made<'_> {
     }
 
     /// Until the program ends; the result is its exit code.
-    fn foreground(mut self) -> Result<u8> {
+    fn foreground(&mut self) -> Result<u8> {
         if let (Some(master), Some(terminal)) = (self.outcome.console.take(), self.sockets.terminal.take()) {
             let attached = console::check_master(master.as_fd()).and_then(|()| terminal.attach(master));
             let [stdin, stdout, _] = stdio();

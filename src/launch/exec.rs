@@ -113,9 +113,13 @@ pub fn exec(args: &Arguments, target: &Target, mut process: spec::Process) -> Re
     if !args.detach {
         foreground::become_subreaper()?;
     }
-    let signals = if args.detach { None } else { Some(Signals::block()?) };
-    // A caller that ignores SIGCHLD would have our children reap themselves.
-    crate::sys::children::restore_sigchld();
+    let signals = if args.detach {
+        // A caller that ignores SIGCHLD would have our children reap themselves.
+        crate::sys::children::restore_sigchld();
+        None
+    } else {
+        Some(Signals::block()?)
+    };
     let owner = Owner { uid: host_id(&linux.uid_mappings, process.user.uid), gid: host_id(&linux.gid_mappings, 0) };
     let stdio = match (process.terminal, args.detach) {
         (true, _) => StdioPlan::terminal(),

@@ -37,6 +37,15 @@ fn life_of_a_container() {
 }
 
 #[test]
+fn system_calls_of_a_run() {
+    case(|b| {
+        unified(b);
+        let calls = crate::robustness::calls_of_a_run(b);
+        assert!(calls <= 300, "{calls} system calls");
+    });
+}
+
+#[test]
 fn in_the_group_at_create() {
     case(|b| {
         unified(b);

@@ -1,6 +1,6 @@
 //! What is ours alone: `plan` prints what would be done, `check` says what this host can't do; both change nothing.
 
-use crate::common::{case, host, json};
+use crate::common::{Bundle, case, host, json};
 
 #[test]
 fn plan_prints_and_changes_nothing() {
@@ -41,6 +41,23 @@ fn check_says_yes() {
 }
 
 /// What `check` refuses, `create` refuses too, and the other way round.
+/// A mount may bring the program, a module the file system: `check` says what it does not find, and does not call it impossible.
+#[test]
+fn check_warns_of_what_may_still_come() {
+    case(|b| {
+        let bundle = b.bundle().display().to_string();
+        b.args(&["/no/such/program"]);
+        let warned = |b: &mut Bundle, of: &str| {
+            b.write_config();
+            let out = b.rt(&["check", "--bundle", &bundle]).ok();
+            assert!(out.out.lines().any(|l| l.starts_with("warning") && l.contains(of)), "{out}");
+        };
+        warned(b, "/no/such/program");
+        b.args(&["/bin/true"]).set("/mounts/-", json!({"destination": "/mnt", "type": "nosuchfs", "source": "x"}));
+        warned(b, "nosuchfs");
+    });
+}
+
 #[test]
 fn check_says_what_create_says() {
     case(|b| {
@@ -51,10 +68,8 @@ fn check_says_what_create_says() {
         for (pointer, value) in [
             ("/process/apparmorProfile", json!("docker-default")),
             ("/process/selinuxLabel", json!("a:b:c:d")),
-            ("/process/args", json!(["/no/such/program"])),
             ("/root/path", json!("nosuch")),
             ("/linux/namespaces/1", json!({"type": "network", "path": "/no/such"})),
-            ("/mounts/-", json!({"destination": "/mnt", "type": "nosuchfs", "source": "x"})),
             ("/mounts/-", json!({"destination": "/mnt", "type": "bind", "source": "/no/such", "options": ["bind"]})),
             ("/linux/resources/unified", json!({"memory.max": "1"})),
             ("/process/oomScoreAdj", json!(-1000)),
