@@ -28,7 +28,11 @@ fn agrees_with_runc() {
         [40, 0, 0, 0, 0, 0],
         [u64::MAX; 6],
     ];
-    for (i, record) in records.iter().enumerate() {
+    // The recorded runc (1.1) gave ENOSYS only for architectures that the profile lists; since 1.2 a profile that lists none is
+    // one for the native architecture, and so it is here.
+    let lists_some = |record: &&Record| !record.profile.architectures.is_empty();
+    assert!(records.iter().filter(lists_some).count() > 15);
+    for (i, record) in records.iter().enumerate().filter(|(_, record)| lists_some(record)) {
         let program = record.program.iter().map(|&(code, jt, jf, k)| SockFilter { code, jt, jf, k });
         let theirs: Vec<SockFilter> = program.collect();
         let ours = compile(&record.profile, native, 0).unwrap().unwrap().filter;
