@@ -288,6 +288,19 @@ fn tmpfs_takes_the_mode_of_its_target() {
     });
 }
 
+/// What is made because it is missing has no mode to be taken: the file system's own stands.
+#[test]
+fn tmpfs_on_what_is_missing_is_open_to_all() {
+    case(|b| {
+        fs::create_dir(b.rootfs("/there")).unwrap();
+        fs::set_permissions(b.rootfs("/there"), fs::Permissions::from_mode(0o710)).unwrap();
+        for point in ["/missing", "/missing-too/deep", "/there", "/there/missing"] {
+            b.mount(json!({"destination": point, "type": "tmpfs", "source": "tmpfs"}));
+        }
+        b.sh("stat -c %a /missing /missing-too/deep /there /there/missing").run().ok().says("1777\n1777\n710\n1777");
+    });
+}
+
 #[test]
 fn tmpcopyup() {
     case(|b| {
@@ -383,6 +396,23 @@ fn id_mapped_bind_by_the_user_namespace() {
         fs::write(format!("{source}/mine"), "").unwrap();
         chown(b.path("source/mine"), Some(7), Some(8)).unwrap();
         b.user_namespace();
+        b.mount(json!({"destination": "/mnt", "type": "bind", "source": source, "options": ["bind", "idmap"]}));
+        b.sh("stat -c %u:%g /mnt/mine; touch /mnt/new").run().ok().says("7:8");
+        assert_eq!(std::os::unix::fs::MetadataExt::uid(&fs::metadata(b.path("source/new")).unwrap()), 0);
+    });
+}
+
+/// The same where that namespace is joined: its maps are the kernel's to tell, config.json has none.
+#[test]
+fn id_mapped_bind_by_a_user_namespace_that_is_joined() {
+    case(|b| {
+        let source = host_dir(b, "source");
+        fs::write(format!("{source}/mine"), "").unwrap();
+        chown(b.path("source/mine"), Some(7), Some(8)).unwrap();
+        b.user_namespace().args(&["/bin/sleep", "100"]).run_detached();
+        let path = format!("/proc/{}/ns/user", b.pid());
+        b.another_id("joins").namespace("user", Some(&path));
+        b.remove("/linux/uidMappings").remove("/linux/gidMappings");
         b.mount(json!({"destination": "/mnt", "type": "bind", "source": source, "options": ["bind", "idmap"]}));
         b.sh("stat -c %u:%g /mnt/mine; touch /mnt/new").run().ok().says("7:8");
         assert_eq!(std::os::unix::fs::MetadataExt::uid(&fs::metadata(b.path("source/new")).unwrap()), 0);

@@ -182,6 +182,17 @@ fn resource_limits() {
     });
 }
 
+/// The limit is the user's program's: what is opened before it must not run into it.
+#[test]
+fn a_low_limit_of_open_files() {
+    case(|b| {
+        b.set("/process/rlimits", json!([{"type": "RLIMIT_NOFILE", "soft": 8, "hard": 8}]));
+        assert_eq!(b.report()["rlimits"]["RLIMIT_NOFILE"], json!([8, 8]));
+        b.args(&["/bin/sleep", "100"]).run_detached();
+        assert_eq!(b.exec_report(&[])["rlimits"]["RLIMIT_NOFILE"], json!([8, 8]));
+    });
+}
+
 #[test]
 fn limits_not_named_are_the_callers() {
     case(|b| {

@@ -88,6 +88,21 @@ fn propagation_of_the_root() {
     });
 }
 
+/// What is unbindable for the container must not keep the runtime from binding: read-only paths, masks, cgroups.
+#[test]
+fn an_unbindable_root_and_paths_that_are_bound() {
+    case(|b| {
+        fs::create_dir(b.rootfs("/data")).unwrap();
+        b.file("/key", 0o644, "secret");
+        b.set("/linux/rootfsPropagation", "runbindable").set("/root/readonly", false);
+        b.set("/linux/readonlyPaths/-", "/data").set("/linux/maskedPaths/-", "/key");
+        let r = b.report();
+        assert!(mount_at(&r, "/").propagation.iter().any(|p| p == "unbindable"));
+        assert!(mount_at(&r, "/data").has_own("ro") && mount_at(&r, "/proc/sys").has_own("ro"));
+        b.sh("cat /key; touch /data/x").run().code(1).says("").err_has("Read-only file system");
+    });
+}
+
 /// With a shared mount of the host: `rslave` lets the host's later mounts in, the default keeps them out.
 #[test]
 fn later_mounts_of_the_host() {

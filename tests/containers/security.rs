@@ -3,6 +3,7 @@
 
 use crate::common::{Bundle, case, host, json};
 use nix::fcntl::{AT_FDCWD, RenameFlags, renameat2};
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::os::unix::fs::MetadataExt;
 use std::os::unix::fs::symlink;
@@ -172,6 +173,36 @@ fn what_enters_cannot_be_traced() {
             .filter(|l| !(l.starts_with("seized ") && (l.contains("/bin/busybox") || l.contains("NotFound"))))
             .collect();
         assert_eq!(bad, Vec::<&str>::new());
+    });
+}
+
+/// The same with CAP_SYS_PTRACE, which may look into everything in its pid namespace: what enters has nothing to show.
+#[test]
+fn a_tracer_finds_nothing_in_what_enters() {
+    case(|b| {
+        let names = ["CAP_AUDIT_WRITE", "CAP_KILL", "CAP_NET_BIND_SERVICE", "CAP_SYS_PTRACE"];
+        let mut watcher = b.all_capabilities(&names).args(&["/payload", "watch"]).run_detached();
+        let own = u64::from_str_radix(&host::status(b.pid())["CapEff"], 16).unwrap();
+        // That it does look: a descriptor which a process of the container opens itself.
+        b.exec(&["sh", "-c", "exec 7</etc/passwd; sleep 0.5"]).ok();
+        assert!(watcher.written().0.contains(" fd 7 /etc/passwd\n"), "the watcher is blind");
+        for _ in 0..30 {
+            b.exec(&["true"]).ok();
+        }
+        let (said, _) = watcher.written();
+        let harmless = |line: &str| match line.split(' ').collect::<Vec<_>>()[..] {
+            [_, "caps", set] => u64::from_str_radix(set, 16).is_ok_and(|set| set & !own == 0),
+            [_, "fd", _, to] => to == "/etc/passwd" || to.starts_with("socket:["),
+            _ => false,
+        };
+        assert_eq!(said.lines().filter(|l| !harmless(l)).collect::<Vec<_>>(), Vec::<&str>::new());
+        // One socket of each: that by which it and the runtime talk.
+        let mut sockets = BTreeMap::<&str, BTreeSet<&str>>::new();
+        for line in said.lines().filter(|l| l.contains("socket:[")) {
+            let mut words = line.split(' ');
+            sockets.entry(words.next().unwrap()).or_default().extend(words.last());
+        }
+        assert!(sockets.values().all(|one| one.len() == 1), "{sockets:?}");
     });
 }
 

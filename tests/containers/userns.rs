@@ -39,6 +39,20 @@ fn binds_keep_what_is_locked() {
     });
 }
 
+/// An option that would take away a flag which is locked is refused by the kernel; it must not be dropped in silence.
+#[test]
+fn binds_may_not_clear_what_is_locked() {
+    case(|b| {
+        let source = b.path("source").display().to_string();
+        let setup = format!("mkdir -p {source} && mount -t tmpfs -o nosuid,mode=777 tmpfs {source} && exec \"$@\"");
+        b.user_namespace().wrap(&["unshare", "-m", "sh", "-c", &setup, "sh"]).args(&["/bin/true"]);
+        b.mount(json!({"destination": "/mnt", "source": source, "options": ["bind", "suid"]}));
+        let out = b.run().fails(1, "operation not permitted");
+        assert!(out.err.contains("/mnt"), "{out}");
+        b.assert_gone();
+    });
+}
+
 /// The source is only reachable for the host's root.
 #[test]
 fn a_source_behind_a_closed_directory() {
@@ -50,6 +64,20 @@ fn a_source_behind_a_closed_directory() {
         b.user_namespace()
             .mount(json!({"destination": "/mnt/f", "source": closed.join("file"), "options": ["bind", "ro"]}));
         b.sh("cat /mnt/f").run().ok().says("inside");
+    });
+}
+
+/// More than one message can carry: the sources are opened outside, and SCM_RIGHTS takes 253 descriptors.
+#[test]
+fn three_hundred_binds() {
+    case(|b| {
+        b.user_namespace();
+        let file = b.path("source");
+        fs::write(&file, "x").unwrap();
+        for i in 0..300 {
+            b.mount(json!({"destination": format!("/mnt/{i}"), "source": file, "options": ["bind", "ro"]}));
+        }
+        b.sh("cat /mnt/* | wc -c; grep -c ' /mnt/' /proc/self/mountinfo").run().ok().says("300\n300");
     });
 }
 

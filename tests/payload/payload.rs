@@ -326,6 +326,35 @@ fn ptrace_everyone() -> ! {
     }
 }
 
+/// Looks at every other process it can see, for ever, and says once of each which descriptors above 2 and which effective
+/// capabilities it has been seen with.
+fn watch_everyone() -> ! {
+    let own = std::process::id().to_string();
+    let mut said = std::collections::BTreeSet::new();
+    loop {
+        for pid in std::fs::read_dir("/proc").unwrap().flatten() {
+            let pid = pid.file_name().to_string_lossy().into_owned();
+            if pid == own || pid == "1" || pid.parse::<u32>().is_err() {
+                continue;
+            }
+            let mut seen = Vec::new();
+            for fd in std::fs::read_dir(format!("/proc/{pid}/fd")).into_iter().flatten().flatten() {
+                let n = fd.file_name().to_string_lossy().into_owned();
+                if let (true, Ok(to)) = (n.parse::<u32>().is_ok_and(|n| n > 2), std::fs::read_link(fd.path())) {
+                    seen.push(format!("{pid} fd {n} {}", to.display()));
+                }
+            }
+            let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
+            seen.extend(status.lines().filter_map(|l| Some(format!("{pid} caps {}", l.strip_prefix("CapEff:\t")?))));
+            for line in seen {
+                if said.insert(line.clone()) {
+                    println!("{line}");
+                }
+            }
+        }
+    }
+}
+
 /// `syscall NUMBER ARGUMENT…`: prints what it gave, or `errno N`.
 fn raw_call(args: &[String]) -> String {
     let mut n = [0 as c_long; 7];
@@ -361,6 +390,7 @@ pub extern "C" fn main(argc: c_int, argv: *const *const c_char) -> c_int {
         "open" => println!("{}", open_as(arg(2), arg(3))),
         "syscall" => println!("{}", raw_call(&args[2..])),
         "ptrace" => ptrace_everyone(),
+        "watch" => watch_everyone(),
         "notify" => println!("{}", notify(arg(2))),
         other => {
             eprintln!("payload: no such thing: {other}");
