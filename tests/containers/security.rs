@@ -200,7 +200,7 @@ fn a_tracer_finds_nothing_in_what_enters() {
         let mut sockets = BTreeMap::<&str, BTreeSet<&str>>::new();
         for line in said.lines().filter(|l| l.contains("socket:[")) {
             let mut words = line.split(' ');
-            sockets.entry(words.next().unwrap()).or_default().extend(words.last());
+            sockets.entry(words.next().unwrap()).or_default().extend(words.next_back());
         }
         assert!(sockets.values().all(|one| one.len() == 1), "{sockets:?}");
     });
