@@ -498,7 +498,10 @@ fn set_scheduler(pid: i32, s: &Scheduler) -> Result<()> {
     };
     sched::sched_setattr(pid, &attr).map_err(|e| {
         let error = Error::sys("sched_setattr", e).doing("error setting scheduler").field(field);
-        if e == Errno::EPERM { error.hint("process scheduler can't be used together with AllowedCPUs") } else { error }
+        if e == Errno::EPERM { error.hint(
+                "process scheduler can't be used together with AllowedCPUs; SCHED_FIFO and SCHED_RR need cpu.rt_runtime_us in a \
+                 cgroup of version 1",
+            ) } else { error }
     })
 }
 

@@ -13,6 +13,7 @@ use super::{Plan, c, clean};
 use crate::cgroup::host::Version;
 use crate::error::{Error, Result};
 use crate::spec::mount_options::{self, MountOptions};
+use crate::spec::validate::PROC_FILES;
 use crate::spec::{Linux, Mount};
 
 /// The steps of one mount, and what has to be done about it when all are made.
@@ -90,22 +91,8 @@ struct One<'a> {
     linux: &'a Linux,
 }
 
-/// Files of /proc that may be covered: what lxcfs gives a view of its own, and two more.
-const IN_PROC: [&str; 10] = [
-    "/proc/cpuinfo",
-    "/proc/diskstats",
-    "/proc/meminfo",
-    "/proc/stat",
-    "/proc/swaps",
-    "/proc/uptime",
-    "/proc/loadavg",
-    "/proc/slabinfo",
-    "/proc/sys/kernel/ns_last_pid",
-    "/proc/sys/crypto/fips_enabled",
-];
-
 fn is_allowed_in_proc(dest: &str) -> bool {
-    IN_PROC.contains(&dest)
+    PROC_FILES.contains(&dest)
 }
 
 /// What can be said of a destination by its text; links in it are dunnage-init's to see.

@@ -11,6 +11,8 @@ mod seccomp;
 #[cfg(test)]
 mod tests;
 
+pub(crate) use mounts::PROC_FILES;
+
 use super::names::NamespaceKind;
 use super::problem::{Problem, Severity};
 use super::{Hooks, IdMapping, Linux, Process, Resources, Spec, text};

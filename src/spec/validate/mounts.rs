@@ -5,8 +5,8 @@ use super::{Check, is_mapped};
 use crate::spec::mount_options::{self, MountOptions};
 use crate::spec::{IdMapping, Linux, Mount, text};
 
-/// Files below /proc that lxcfs and others may cover.
-const PROC_FILES: &[&str] = &[
+/// Files below /proc that may be covered: what lxcfs gives a view of its own, and two more.
+pub(crate) const PROC_FILES: &[&str] = &[
     "/proc/cpuinfo",
     "/proc/diskstats",
     "/proc/meminfo",
