@@ -8,11 +8,14 @@ use dunnage_steps::{Barrier, Call};
 
 /// A new pseudoterminal of the container's devpts becomes standard input, output and error.
 pub fn console(init: &mut Init<'static>, uid: u32, rows: u32, columns: u32, mount: bool) -> Done {
-    let master = path::open_file(init, c"/dev/pts/ptmx", sys::O_RDWR)?.at(Call::Open)?;
-    // Without a devpts of its own, the name is the image's, and could be anything.
-    if sys::fstatfs(master.raw()).at(Call::Statfs)? != sys::DEVPTS_SUPER_MAGIC {
+    // Without a devpts of its own, the name is the image's, and could be any device: a handle opens none.
+    let directory = path::open(init, c"/dev/pts", sys::O_DIRECTORY)?.at(Call::Open)?;
+    if sys::fstatfs(directory.raw()).at(Call::Statfs)? != sys::DEVPTS_SUPER_MAGIC {
         return Err(Failure::found(Call::NotAPty));
     }
+    let flags = sys::O_RDWR | sys::O_NOCTTY;
+    let itself = sys::RESOLVE_BENEATH | sys::RESOLVE_NO_SYMLINKS | sys::RESOLVE_NO_XDEV;
+    let master = sys::openat2(directory.raw(), c"ptmx", flags, 0, itself).at(Call::Open)?;
     sys::ioctl(master.raw(), sys::TIOCSPTLCK, &0i32).at(Call::Ioctl)?;
     let slave = sys::ioctl_gptpeer(master.raw()).at(Call::Ioctl)?;
     match sys::fchownat(slave.raw(), c"", uid, u32::MAX) {
