@@ -111,7 +111,6 @@ pub struct Bundle<'a> {
     path: String,
     rootfs: String,
     options: Options,
-    extra: ExtraFds,
     pid_file: Option<PidFile>,
     notify_host: Option<PathBuf>,
 }
@@ -172,7 +171,7 @@ impl<'a> Bundle<'a> {
             listen_fds: u32::try_from(extra.listen()).unwrap_or(0),
             notify_dir: notify_dir.map(|d| d.to_string_lossy().into_owned()),
         };
-        Ok(Bundle { args, run, spec, path, rootfs, options, extra, pid_file, notify_host })
+        Ok(Bundle { args, run, spec, path, rootfs, options, pid_file, notify_host })
     }
 
     fn validation(&self) -> validate::Options {
@@ -291,7 +290,6 @@ impl<'a> Bundle<'a> {
         execution.creating = Some(creating);
         execution.maps = (linux.uid_mappings, linux.gid_mappings);
         execution.stdio = stdio.child;
-        execution.extra = self.extra.count();
         execution.origin = Some((&self.spec, &origin));
         let result = execution.run();
         let Execution { process, console, cgroup, .. } = execution;

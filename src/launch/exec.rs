@@ -135,7 +135,6 @@ pub fn exec(args: &Arguments, target: &Target, mut process: spec::Process) -> Re
     execution.init_root = init_root(&init)?;
     execution.cgroup = cgroup(target, &facts, args)?;
     execution.stdio = stdio.child;
-    execution.extra = extra.count();
     if let Err(e) = execution.run() {
         if let Some(process) = &execution.process {
             end(process);

@@ -3,8 +3,8 @@
 use std::ffi::CString;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
 
+use dunnage_steps::Barrier;
 use dunnage_steps::flags::Namespaces;
-use dunnage_steps::{Barrier, Step};
 use nix::fcntl::{OFlag, open};
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use nix::sys::stat::Mode;
@@ -76,8 +76,6 @@ pub struct Execution<'a> {
     pub maps: (Vec<IdMapping>, Vec<IdMapping>),
     /// What becomes descriptors 0-2.
     pub stdio: [Option<OwnedFd>; 3],
-    /// The caller's descriptors that the program gets: from 3 on, this many.
-    pub extra: i32,
     /// What the container is made from, for state.json (create).
     pub origin: Option<(&'a Spec, &'a Origin<'a>)>,
     /// The process, once there is one.
@@ -103,7 +101,6 @@ impl<'a> Execution<'a> {
             init_root: None,
             maps: (Vec::new(), Vec::new()),
             stdio: [None, None, None],
-            extra: 0,
             origin: None,
             process: None,
             console: None,
@@ -503,9 +500,4 @@ fn set_scheduler(pid: i32, s: &Scheduler) -> Result<()> {
                  cgroup of version 1",
             ) } else { error }
     })
-}
-
-/// True if the plan's child waits for `start`.
-pub fn waits_for_start(plan: &Plan) -> bool {
-    plan.child.iter().any(|s| matches!(s.step, Step::Fifo { .. }))
 }
