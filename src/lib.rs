@@ -19,6 +19,7 @@ pub mod cgroup;
 pub mod check;
 pub mod cli;
 pub mod container;
+pub mod dbus;
 pub mod error;
 pub mod host;
 pub mod launch;

@@ -25,6 +25,7 @@ pub mod host;
 pub mod owned;
 pub mod paths;
 pub mod settings;
+pub mod systemd;
 #[cfg(test)]
 #[allow(clippy::arithmetic_side_effects)] // A panic is what a test wants.
 mod tests;
