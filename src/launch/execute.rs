@@ -8,13 +8,14 @@ use dunnage_steps::flags::Namespaces;
 use nix::fcntl::{OFlag, open};
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use nix::sys::stat::Mode;
-use nix::unistd::write;
+use nix::unistd::{Uid, write};
 
 use super::hooks::{self, Moment};
 use super::sync::{Heard, Sync, Trouble};
 use super::{failure, idmaps, trees};
 use crate::cgroup::{Cgroup, Denied, OwnedCgroup, Paths, Settings};
 use crate::error::{Context, Errno, Error, Result};
+use crate::log;
 use crate::plan::PER_MESSAGE;
 use crate::plan::parent::HookKind;
 use crate::plan::{ParentStep, Place, Plan};
@@ -132,6 +133,7 @@ impl<'a> Execution<'a> {
                 let set = |cgroup: &Cgroup| cgroup.apply(&none, Some(list), forgiving);
                 self.cgroup.as_ref().map_or(Ok(()), set).doing(|| "error setting cgroup config")
             }
+            ParentStep::Delegate(owner) => self.delegate(*owner),
             ParentStep::Fifo => {
                 let owner = (host_id(&self.maps.0, 0), host_id(&self.maps.1, 0));
                 self.creating.as_ref().map_or(Ok(()), |c| c.dir().make_exec_fifo(owner))
@@ -155,6 +157,18 @@ impl<'a> Execution<'a> {
             ParentStep::Scheduler(scheduler) => set_scheduler(self.pid()?, scheduler),
             ParentStep::PrepareState => self.prepare_state(),
             ParentStep::SaveState => self.creating.as_mut().map_or(Ok(()), |creating| creating.commit()),
+        }
+    }
+
+    fn delegate(&self, owner: u32) -> Result<()> {
+        let given = self.cgroup.as_ref().map_or(Ok(()), |cgroup| cgroup.delegate(Uid::from_raw(owner)));
+        match given {
+            // Rootless, and not our own id. It is only the container's comfort.
+            Err(e) if e.errno() == Some(Errno::EPERM) => {
+                log::warn(e.doing("the container cannot manage cgroups below its own"));
+                Ok(())
+            }
+            given => given.doing(|| "unable to delegate the container's cgroup"),
         }
     }
 
@@ -434,11 +448,7 @@ fn no_process() -> Error {
 
 /// The host's id of an id in the container.
 pub fn host_id(maps: &[IdMapping], id: u32) -> u32 {
-    let of = |m: &IdMapping| {
-        let offset = id.checked_sub(m.container_id).filter(|o| *o < m.size)?;
-        m.host_id.checked_add(offset)
-    };
-    maps.iter().find_map(of).unwrap_or(id)
+    maps.iter().find_map(|map| map.host_id_of(id)).unwrap_or(id)
 }
 
 /// The pid behind a pidfd, in our pid namespace.

@@ -95,6 +95,9 @@ pub fn create(request: &Request<'_>, facts: &Facts) -> Result<Plan> {
     if !facts.cgroup_paths.is_empty() && !v1 {
         p.parent(ParentStep::Devices(DeviceList::new(&resources.devices, &linux.devices)?));
     }
+    if let Some(owner) = spec.cgroup_owner().filter(|_| delegates(facts)) {
+        p.parent(ParentStep::Delegate(owner));
+    }
     if let Some(proc) = process::needs_proc(program, linux, fifo.is_some()) {
         p.always(proc);
     }
@@ -132,7 +135,8 @@ pub fn create(request: &Request<'_>, facts: &Facts) -> Result<Plan> {
 
     // ---- hooks see the mounts and the host --------------------------------------------------------------------------
     let hooks = spec.hooks.clone().unwrap_or_default();
-    if !hooks.prestart.is_empty() || !hooks.create_runtime.is_empty() {
+    // Those of the container, too, come after what the runtime does about its cgroup meanwhile.
+    if !hooks.prestart.is_empty() || !hooks.create_runtime.is_empty() || !hooks.create_container.is_empty() {
         p.child_says(Barrier::Mounted);
         if !hooks.prestart.is_empty() {
             p.parent(ParentStep::Hooks(HookKind::Prestart, hooks.prestart));
@@ -214,6 +218,11 @@ pub fn create(request: &Request<'_>, facts: &Facts) -> Result<Plan> {
     p.child(process::execute(program, options)?, "/process/args");
     plan.check()?;
     Ok(plan)
+}
+
+/// To delegate is safe on cgroup v2 alone (config-linux.md, "Cgroup ownership"): on v1 the owner of a directory owns its limits.
+fn delegates(facts: &Facts) -> bool {
+    facts.cgroups.version() == Version::V2 && !facts.cgroup_paths.is_empty()
 }
 
 /// What can be asked for, but not yet be done: better no container than one without it.

@@ -37,6 +37,9 @@ pub enum ParentStep {
     /// Sets the device rules; in force before any hook or program runs. On v2 that is one program, attached at one moment: while
     /// dunnage-init makes the mounts, since to load it takes the kernel as long as a dozen of them.
     Devices(DeviceList),
+    /// Gives the cgroup, but not its limits, to this user of the host: the container may make cgroups below it. After the
+    /// limits are written, before a hook or program of the container runs.
+    Delegate(u32),
     /// Makes the exec fifo.
     Fifo,
     /// Starts `dunnage-init`.
@@ -158,6 +161,7 @@ impl fmt::Display for ParentStep {
                 write!(f, "devices {} all", if list.default_allow { "allow" } else { "deny" })?;
                 list.exceptions.iter().try_for_each(|(devices, access)| write!(f, ", but {devices} {access}"))
             }
+            ParentStep::Delegate(owner) => write!(f, "delegate uid={owner}  # /process/user/uid"),
             ParentStep::Fifo => f.write_str("fifo"),
             ParentStep::Spawn { namespaces, into_cgroup, pid_namespace, maps_first } => {
                 write!(f, "spawn namespaces={namespaces}")?;

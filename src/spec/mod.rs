@@ -13,6 +13,7 @@ pub mod mount_options;
 pub mod names;
 mod object;
 pub mod oci_state;
+mod owner;
 pub mod parse;
 pub mod problem;
 mod process;

@@ -55,7 +55,7 @@ impl Config {
             domainname: spec.domainname.clone(),
             networks: Vec::from_iter(makes("NEWNET").then(|| Network { kind: "loopback".to_owned() })),
             namespaces,
-            cgroups: cgroup(linux, origin),
+            cgroups: Cgroup { owner_uid: spec.cgroup_owner().map(i64::from), ..cgroup(linux, origin) },
             uid_mappings: linux.uid_mappings.iter().map(id_map).collect(),
             gid_mappings: linux.gid_mappings.iter().map(id_map).collect(),
             mask_paths: linux.masked_paths.clone(),

@@ -6,7 +6,7 @@ use crate::common::{Bundle, Command, case, host, json, strings, until};
 use std::fs;
 
 /// From here on the host is one with the unified hierarchy only.
-fn unified(b: &Bundle) {
+pub fn unified(b: &Bundle) {
     let line = "umount -R /sys/fs/cgroup && mount -t cgroup2 cgroup2 /sys/fs/cgroup";
     Command::new(["sh", "-c", line]).output().ok();
     assert!(host::cgroup_leftovers(&b.cgroup).is_empty());

@@ -19,6 +19,7 @@ mod check;
 mod commands;
 mod concurrency;
 mod console;
+mod delegation;
 mod descriptors;
 mod errors;
 mod exec;
