@@ -98,18 +98,15 @@ fn nothing_is_given_away_that_was_not_asked_for() {
         let plain = b.config.clone();
         let last = b.config["mounts"].as_array().unwrap().len() - 1;
         let namespace = format!("/proc/{}/ns/cgroup", std::process::id());
-        for (id, change) in [
-            (
-                "readonly",
-                &(|b: &mut Bundle| drop(b.set(&format!("/mounts/{last}/options/-"), "ro"))) as &dyn Fn(&mut Bundle),
-            ),
-            ("elsewhere", &|b| drop(b.set(&format!("/mounts/{last}/destination"), "/mnt"))),
-            ("none", &|b| drop(b.drop_namespace("cgroup"))),
-            ("joined", &|b| drop(b.namespace("cgroup", Some(&namespace)))),
-        ] {
+        let changes: [(&str, &dyn Fn(&mut Bundle) -> &mut Bundle); 4] = [
+            ("readonly", &|b| b.set(&format!("/mounts/{last}/options/-"), "ro")),
+            ("elsewhere", &|b| b.set(&format!("/mounts/{last}/destination"), "/mnt")),
+            ("none", &|b| b.drop_namespace("cgroup")),
+            ("joined", &|b| b.namespace("cgroup", Some(&namespace))),
+        ];
+        for (id, change) in changes {
             b.config = plain.clone();
-            b.another_id(id);
-            change(b);
+            change(b.another_id(id));
             b.create();
             assert_eq!(owned_by(b, 1000), BTreeSet::new(), "{id}");
             assert_eq!(owner_in_state(b), json!(null), "{id}");
