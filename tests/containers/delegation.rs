@@ -88,6 +88,8 @@ fn a_delegated_cgroup_is_no_way_out_of_its_limits() {
     });
 }
 
+type Change<'a> = &'a dyn Fn(&mut Bundle) -> &mut Bundle;
+
 /// Each of these alone is a reason not to.
 #[test]
 fn nothing_is_given_away_that_was_not_asked_for() {
@@ -98,7 +100,7 @@ fn nothing_is_given_away_that_was_not_asked_for() {
         let plain = b.config.clone();
         let last = b.config["mounts"].as_array().unwrap().len() - 1;
         let namespace = format!("/proc/{}/ns/cgroup", std::process::id());
-        let changes: [(&str, &dyn Fn(&mut Bundle) -> &mut Bundle); 4] = [
+        let changes: [(&str, Change); 4] = [
             ("readonly", &|b| b.set(&format!("/mounts/{last}/options/-"), "ro")),
             ("elsewhere", &|b| b.set(&format!("/mounts/{last}/destination"), "/mnt")),
             ("none", &|b| b.drop_namespace("cgroup")),
