@@ -34,6 +34,24 @@ impl Paths {
         }
     }
 
+    /// One path for each hierarchy, under each of its keys.
+    pub(super) fn collect(host: &Host, path: impl Fn(&Hierarchy) -> Result<String>) -> Result<Paths> {
+        // Without it a v1 container could open every device of the host; so its absence is fatal, as in runc.
+        if host.version() == Version::V1 && host.hierarchy("devices").is_none() {
+            return Err(
+                Error::new("mountpoint for devices not found").hint("mount the control groups below /sys/fs/cgroup")
+            );
+        }
+        let mut paths = BTreeMap::new();
+        for hierarchy in &host.hierarchies {
+            let path = path(hierarchy)?;
+            for key in &hierarchy.keys {
+                paths.insert(key.clone(), path.clone());
+            }
+        }
+        Ok(Paths(paths))
+    }
+
     /// The container has no cgroup of its own (rootless without permission).
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
@@ -57,7 +75,7 @@ fn absolute(host: &Host, cgroups_path: &str) -> Result<Paths> {
             .field("/linux/cgroupsPath")
             .hint("it holds every process of the host; name a cgroup below it"));
     }
-    collect(host, |hierarchy| Ok(format!("{}{below}", hierarchy.mount)))
+    Paths::collect(host, |hierarchy| Ok(format!("{}{below}", hierarchy.mount)))
 }
 
 fn relative(host: &Host, cgroups_path: &str, id: &str, own: Option<&Membership>) -> Result<Paths> {
@@ -73,7 +91,7 @@ fn relative(host: &Host, cgroups_path: &str, id: &str, own: Option<&Membership>)
             &read
         }
     };
-    collect(host, |hierarchy| {
+    Paths::collect(host, |hierarchy| {
         let base = own.directory(hierarchy).ok_or_else(|| {
             Error::new(format!("our own cgroup cannot be seen below {}", hierarchy.mount))
                 .field("/linux/cgroupsPath")
@@ -89,23 +107,6 @@ fn relative(host: &Host, cgroups_path: &str, id: &str, own: Option<&Membership>)
         };
         Ok(format!("{base}{below}"))
     })
-}
-
-fn collect(host: &Host, path: impl Fn(&Hierarchy) -> Result<String>) -> Result<Paths> {
-    // Without it a v1 container could open every device of the host; so its absence is fatal, as in runc.
-    if host.version() == Version::V1 && host.hierarchy("devices").is_none() {
-        return Err(
-            Error::new("mountpoint for devices not found").hint("mount the control groups below /sys/fs/cgroup")
-        );
-    }
-    let mut paths = BTreeMap::new();
-    for hierarchy in &host.hierarchies {
-        let path = path(hierarchy)?;
-        for key in &hierarchy.keys {
-            paths.insert(key.clone(), path.clone());
-        }
-    }
-    Ok(Paths(paths))
 }
 
 /// `/a/b` of `a//./x/../b`: `..` never leaves the top. Empty for the top itself.

@@ -2,10 +2,17 @@
 //!
 //! | file | owns |
 //! |---|---|
-//! | `name` | pure: `cgroupsPath` -> slice and unit; unit -> `cgroup_paths` |
-//! | `properties` | pure: `linux.resources` -> properties of the unit |
-//! | `annotations` | pure: `org.systemd.property.NAME` annotations -> properties, through an allow-list |
+//! | [`name`] | pure: `cgroupsPath` -> slice and unit; unit -> `cgroup_paths` |
+//! | [`properties`] | pure: `linux.resources` -> properties of the unit |
+//! | [`annotations`] | pure: `org.systemd.property.NAME` annotations -> properties, through an allow-list; `gvariant` reads the values |
 //! | `manager` | the calls to systemd's manager, each with a deadline |
+
+pub mod annotations;
+mod gvariant;
+pub mod name;
+pub mod properties;
+
+pub use name::UnitName;
 
 use crate::dbus::Value;
 

@@ -1,0 +1,198 @@
+//! GVariant's text format (<https://docs.gtk.org/glib/gvariant-text-format.html>) -> [`Value`], as far as properties of units
+//! need it: booleans, numbers, strings and arrays of these. The type is known beforehand, so nothing is inferred. Pure.
+
+use crate::dbus::Value;
+
+/// Names of types that may stand before a value.
+const KEYWORDS: [(&str, &str); 10] = [
+    ("boolean", "b"),
+    ("byte", "y"),
+    ("int16", "n"),
+    ("uint16", "q"),
+    ("int32", "i"),
+    ("uint32", "u"),
+    ("int64", "x"),
+    ("uint64", "t"),
+    ("double", "d"),
+    ("string", "s"),
+];
+
+/// A value of the type `signature`.
+///
+/// # Errors
+/// What is wrong with the text.
+pub fn parse(signature: &str, text: &str) -> Result<Value, String> {
+    let mut parser = Parser { rest: text };
+    let value = parser.value(signature)?;
+    parser.end()?;
+    Ok(value)
+}
+
+/// A number of any type, which then has to be declared if it is neither an int64 nor, with a point or an exponent, a double.
+///
+/// # Errors
+/// What is wrong with the text.
+pub fn parse_number(text: &str) -> Result<Value, String> {
+    let mut parser = Parser { rest: text };
+    let declared = parser.declared()?;
+    let hexadecimal = parser.rest.contains(['x', 'X']);
+    let guess = if !hexadecimal && parser.rest.contains(['.', 'e', 'E', 'n']) { "d" } else { "x" };
+    let signature = declared.unwrap_or(guess);
+    if !matches!(signature, "y" | "n" | "q" | "i" | "u" | "x" | "t" | "d") {
+        return Err("not a number".into());
+    }
+    let value = parser.value(signature)?;
+    parser.end()?;
+    Ok(value)
+}
+
+struct Parser<'a> {
+    rest: &'a str,
+}
+
+impl<'a> Parser<'a> {
+    fn value(&mut self, signature: &str) -> Result<Value, String> {
+        while let Some(declared) = self.declared()? {
+            if declared != signature {
+                return Err(format!("the type is {declared:?}, not {signature:?}"));
+            }
+        }
+        let outside = |_| format!("number out of range of type {signature:?}");
+        Ok(match signature {
+            "b" => Value::Bool(match self.word() {
+                "true" => true,
+                "false" => false,
+                word => return Err(format!("{word:?} is no boolean")),
+            }),
+            "y" => Value::Byte(self.integer()?.try_into().map_err(outside)?),
+            "n" => Value::Int16(self.integer()?.try_into().map_err(outside)?),
+            "q" => Value::Uint16(self.integer()?.try_into().map_err(outside)?),
+            "i" => Value::Int32(self.integer()?.try_into().map_err(outside)?),
+            "u" => Value::Uint32(self.integer()?.try_into().map_err(outside)?),
+            "x" => Value::Int64(self.integer()?.try_into().map_err(outside)?),
+            "t" => Value::Uint64(self.integer()?.try_into().map_err(outside)?),
+            "d" => {
+                let word = self.word();
+                Value::Double(word.parse().map_err(|_| format!("{word:?} is no number"))?)
+            }
+            "s" => Value::String(self.string()?),
+            array => match array.strip_prefix('a') {
+                Some(element) => self.array(element)?,
+                None => return Err(format!("type {signature:?} is not supported")),
+            },
+        })
+    }
+
+    /// `[1, 2]`
+    fn array(&mut self, element: &str) -> Result<Value, String> {
+        let mut values = Vec::new();
+        self.expect('[')?;
+        if !self.accept(']') {
+            loop {
+                values.push(self.value(element)?);
+                if self.accept(']') {
+                    break;
+                }
+                self.expect(',')?;
+            }
+        }
+        Ok(Value::Array(element.to_owned(), values))
+    }
+
+    /// The signature that `@as` or `uint64` stands for, if one comes next.
+    fn declared(&mut self) -> Result<Option<&'a str>, String> {
+        self.skip_space();
+        if let Some(rest) = self.rest.strip_prefix('@') {
+            let end = rest.find(|c: char| c.is_ascii_whitespace()).ok_or("a type without a value")?;
+            let (signature, rest) = rest.split_at_checked(end).unwrap_or_default();
+            self.rest = rest;
+            return Ok(Some(signature));
+        }
+        let mut ahead = Parser { rest: self.rest };
+        let word = ahead.word();
+        let found = KEYWORDS.iter().find(|(name, _)| *name == word);
+        Ok(found.map(|(_, signature)| {
+            self.rest = ahead.rest;
+            *signature
+        }))
+    }
+
+    fn skip_space(&mut self) {
+        self.rest = self.rest.trim_ascii_start();
+    }
+
+    fn accept(&mut self, c: char) -> bool {
+        self.skip_space();
+        let rest = self.rest.strip_prefix(c);
+        self.rest = rest.unwrap_or(self.rest);
+        rest.is_some()
+    }
+
+    fn expect(&mut self, c: char) -> Result<(), String> {
+        if self.accept(c) { Ok(()) } else { Err(format!("{c:?} expected at {:?}", self.rest)) }
+    }
+
+    fn end(&mut self) -> Result<(), String> {
+        self.skip_space();
+        if self.rest.is_empty() { Ok(()) } else { Err(format!("text after the value: {:?}", self.rest)) }
+    }
+
+    /// Letters, digits and what else numbers are made of.
+    fn word(&mut self) -> &'a str {
+        self.skip_space();
+        let end = self.rest.find(|c: char| !c.is_ascii_alphanumeric() && !matches!(c, '+' | '-' | '.'));
+        let (word, rest) = self.rest.split_at_checked(end.unwrap_or(self.rest.len())).unwrap_or_default();
+        self.rest = rest;
+        word
+    }
+
+    /// Decimal, `0x` hexadecimal, `0` octal.
+    fn integer(&mut self) -> Result<i128, String> {
+        let word = self.word();
+        let digits = word.strip_prefix(['+', '-']).unwrap_or(word);
+        let (digits, radix) = match digits.strip_prefix("0x").or_else(|| digits.strip_prefix("0X")) {
+            Some(digits) => (digits, 16),
+            None if digits.len() > 1 && digits.starts_with('0') => (digits, 8),
+            None => (digits, 10),
+        };
+        // A sign would be taken here once more.
+        let magnitude = if digits.starts_with(['+', '-']) { None } else { i128::from_str_radix(digits, radix).ok() };
+        let magnitude = magnitude.ok_or_else(|| format!("{word:?} is no integer"))?;
+        Ok(if word.starts_with('-') { magnitude.saturating_neg() } else { magnitude })
+    }
+
+    /// In single or double quotes, with the escapes of C.
+    fn string(&mut self) -> Result<String, String> {
+        self.skip_space();
+        let mut chars = self.rest.chars();
+        let quote = chars.next().filter(|c| matches!(c, '\'' | '"')).ok_or("a string has to be in quotes")?;
+        let mut out = String::new();
+        loop {
+            match chars.next().ok_or("the string has no end")? {
+                '\\' => match chars.next().ok_or("the string has no end")? {
+                    'a' => out.push('\x07'),
+                    'b' => out.push('\x08'),
+                    'f' => out.push('\x0c'),
+                    'n' => out.push('\n'),
+                    'r' => out.push('\r'),
+                    't' => out.push('\t'),
+                    'v' => out.push('\x0b'),
+                    '\n' => {}
+                    escape @ ('u' | 'U') => {
+                        let (digits, rest) =
+                            chars.as_str().split_at_checked(if escape == 'u' { 4 } else { 8 }).unwrap_or_default();
+                        let hex = !digits.starts_with('+');
+                        let code = u32::from_str_radix(digits, 16).ok().filter(|code| hex && *code != 0);
+                        out.push(code.and_then(char::from_u32).ok_or("invalid \\u escape in a string")?);
+                        chars = rest.chars();
+                    }
+                    c => out.push(c),
+                },
+                c if c == quote => break,
+                c => out.push(c),
+            }
+        }
+        self.rest = chars.as_str();
+        Ok(out)
+    }
+}
