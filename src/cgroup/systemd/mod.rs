@@ -5,13 +5,17 @@
 //! | [`name`] | pure: `cgroupsPath` -> slice and unit; unit -> `cgroup_paths` |
 //! | [`properties`] | pure: `linux.resources` -> properties of the unit |
 //! | [`annotations`] | pure: `org.systemd.property.NAME` annotations -> properties, through an allow-list; `gvariant` reads the values |
-//! | `manager` | the calls to systemd's manager, each with a deadline |
+//! | [`manager`] | the calls to systemd's manager, each with a deadline |
+//! | `places` | where systemd listens |
 
 pub mod annotations;
 mod gvariant;
+pub mod manager;
 pub mod name;
+mod places;
 pub mod properties;
 
+pub use manager::Manager;
 pub use name::UnitName;
 
 use crate::dbus::Value;
