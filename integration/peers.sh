@@ -19,6 +19,7 @@ youki_version=${YOUKI_VERSION:-0.7.0}
 youki_features=v1,v2,systemd,seccomp
 HOST_PACKAGES="patchelf libseccomp-dev pkg-config gcc"
 
+. "$here/integration/apt.sh"
 mkdir -p "$dest"
 dest=$(cd "$dest" && pwd)
 say() { printf 'peers: %s\n' "$*" >&2; }
@@ -32,62 +33,6 @@ install_host_packages() {
 	say "installing Debian packages: ${missing[*]}"
 	apt-get update -q >&2
 	DEBIAN_FRONTEND=noninteractive apt-get install -q -y --no-install-recommends "${missing[@]}" >&2
-}
-
-# The host's own Debian sources, as one-line entries with @SUITE@ for the suite: the registry is whichever the host uses.
-# Only entries for the host's release itself count (not -updates, not -security: those do not exist for sid).
-host_sources() {
-	local code
-	code=$(. /etc/os-release && echo "${VERSION_CODENAME:-}")
-	{
-		cat /etc/apt/sources.list 2>/dev/null || true
-		cat /etc/apt/sources.list.d/*.list 2>/dev/null || true
-	} | awk -v code="$code" '
-		$1 == "deb" {
-			opts = ""; i = 2
-			if ($2 ~ /^\[/) { while ($i !~ /\]$/) { opts = opts $i " "; i++ } opts = opts $i " "; i++ }
-			if ($(i+1) == code) print "deb " opts $i " @SUITE@ main"
-		}'
-	for f in /etc/apt/sources.list.d/*.sources; do
-		[ -e "$f" ] || continue
-		awk -v code="$code" '
-			function flush() {
-				if (uris != "" && (" " suites " ") ~ (" " code " ")) {
-					print "deb " (key != "" ? "[signed-by=" key "] " : "") uris " @SUITE@ main"
-				}
-				uris = suites = key = ""
-			}
-			/^[ \t]*$/ { flush() }
-			tolower($1) == "uris:" { uris = $2 }
-			tolower($1) == "suites:" { $1 = ""; suites = $0 }
-			tolower($1) == "signed-by:" { key = $2 }
-			END { flush() }' "$f"
-	done
-}
-
-# apt with a state, a cache and sources of its own; an empty dpkg status, so that every library comes along.
-apt_dir=$dest/apt
-apt() {
-	local tool=$1
-	shift
-	"$tool" -q -o "Dir::State=$apt_dir/state" -o "Dir::State::status=$apt_dir/status" -o "Dir::Cache=$apt_dir/cache" \
-		-o "Dir::Cache::pkgcache=pkgcache.bin" -o "Dir::Cache::srcpkgcache=srcpkgcache.bin" \
-		-o "Dir::Etc::sourcelist=$apt_dir/sources.list" -o "Dir::Etc::sourceparts=$apt_dir/none" -o "Dir::Etc::preferencesparts=$apt_dir/none" \
-		-o "Dir::Etc::preferences=$apt_dir/no-file" -o "APT::Sandbox::User=root" -o "APT::Install-Recommends=false" \
-		-o "Acquire::Languages=none" -o "APT::Update::Post-Invoke=" "$@"
-}
-
-prepare_apt() {
-	mkdir -p "$apt_dir/none" "$apt_dir/state/lists/partial" "$apt_dir/cache/archives/partial"
-	: >"$apt_dir/status"
-	local template suite
-	template=$(host_sources | sort -u)
-	[ -n "$template" ] || { say "no Debian source found in the host's apt configuration"; return 1; }
-	: >"$apt_dir/sources.list"
-	for suite in $suites; do
-		sed "s/@SUITE@/$suite/" <<<"$template" >>"$apt_dir/sources.list"
-	done
-	apt apt-get update >&2
 }
 
 # newest PACKAGE: "version suite" of the newest one that the suites hold.
@@ -110,14 +55,8 @@ fetch_debian() {
 	if [ ! -x "$dir/$name" ]; then
 		say "$name $version from $suite"
 		root=$dir/root
-		rm -rf "$dir" "$apt_dir/cache/archives"
-		mkdir -p "$root" "$apt_dir/cache/archives/partial"
-		apt apt-get install -y --download-only -t "$suite" "$name=$version" >&2
-		local deb
-		for deb in "$apt_dir"/cache/archives/*.deb; do
-			# Documentation and locales are most of the bytes and none of the program.
-			dpkg-deb --fsys-tarfile "$deb" | tar -x -C "$root" --exclude='./usr/share/*'
-		done
+		rm -rf "$dir"
+		unpack_packages "$root" -t "$suite" "$name=$version"
 		cp "$root$binary" "$dir/$name"
 		relocate "$dir/$name" "$root"
 	fi
@@ -158,7 +97,8 @@ fetch_youki() {
 install_host_packages
 : >"$dest/list.new"
 failed=0
-prepare_apt
+# shellcheck disable=SC2086 # a list of words
+prepare_apt "$dest/apt" $suites
 fetch_debian runc /usr/sbin/runc || failed=1
 fetch_debian crun /usr/bin/crun || failed=1
 [ "${YOUKI:-yes}" = no ] || fetch_youki || failed=1
