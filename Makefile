@@ -41,7 +41,7 @@ test: toolchain ## unit tests, golden plans, real containers
 
 lint: toolchain ## rustfmt, clippy and shellcheck, warnings are errors
 	@integration/packages.sh $(BUILD_PACKAGES) shellcheck
-	shellcheck -S warning integration/*.sh integration/bench/*.sh .ci/run
+	shellcheck -S warning integration/*.sh integration/vm/*.sh integration/bench/*.sh .ci/run
 	$(CARGO) fmt --all --check
 	$(CARGO) clippy --workspace --all-targets -- -D warnings
 	RUSTDOCFLAGS="-D warnings" $(CARGO) doc -q --workspace --no-deps
