@@ -1,7 +1,7 @@
 //! Terminals: handed over a socket, or relayed in the foreground; what is refused.
 
 use crate::common::pty::{Receiver, Terminal};
-use crate::common::{Bundle, case, eventually, host, json, until};
+use crate::common::{Bundle, case, eventually, host, json, patience, until};
 use std::os::unix::fs::MetadataExt;
 
 fn terminal(b: &mut Bundle) -> &mut Bundle {
@@ -240,7 +240,7 @@ fn nobody_else_holds_the_pipes() {
         b.start();
         let (sender, receiver) = std::sync::mpsc::channel();
         std::thread::spawn(move || sender.send(crate::common::drain(&mut reader)));
-        let all = receiver.recv_timeout(std::time::Duration::from_secs(10)).expect("the pipe stays open");
+        let all = receiver.recv_timeout(patience(10)).expect("the pipe stays open");
         assert_eq!(all, "hello\n");
     });
 }

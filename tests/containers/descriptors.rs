@@ -1,7 +1,7 @@
 //! Descriptors and sockets that callers hand in: preserved ones, LISTEN_FDS, NOTIFY_SOCKET, the pidfd socket.
 
 use crate::common::pty::Receiver;
-use crate::common::{Bundle, Value, case, host, json, strings, until};
+use crate::common::{Bundle, Value, case, host, json, patience, strings, until};
 use std::os::unix::net::UnixDatagram;
 use std::time::{Duration, Instant};
 
@@ -67,7 +67,7 @@ fn socket_activation_of_somebody_else() {
 /// systemd's side of the notification protocol.
 fn service_manager(b: &Bundle) -> UnixDatagram {
     let socket = UnixDatagram::bind(b.path("notify.sock")).unwrap();
-    socket.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
+    socket.set_read_timeout(Some(patience(10))).unwrap();
     socket
 }
 

@@ -1,6 +1,6 @@
 //! Hooks: the six kinds, their order, namespaces, environment, directory, state on stdin, time limits and failures.
 
-use crate::common::{Bundle, Value, case, host, json, until};
+use crate::common::{Bundle, Value, case, host, json, patience, until};
 use std::fs;
 use std::time::{Duration, Instant};
 
@@ -277,7 +277,7 @@ fn time_limits() {
         b.set("/hooks/createRuntime/-", json!({"path": path, "timeout": 1})).args(&["/bin/true"]);
         let begun = Instant::now();
         b.run().fails(1, "hook ran past specified timeout of 1.0s");
-        assert!(begun.elapsed() >= Duration::from_secs(1) && begun.elapsed() < Duration::from_secs(10));
+        assert!(begun.elapsed() >= Duration::from_secs(1) && begun.elapsed() < patience(10));
         b.assert_gone();
     });
 }

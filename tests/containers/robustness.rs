@@ -2,7 +2,7 @@
 //! kernels without the newer calls.
 
 use crate::common::stepper::kill_at_call;
-use crate::common::{Bundle, Command, case, host, json, until};
+use crate::common::{Bundle, Command, case, host, json, patience, until};
 use nix::libc;
 use std::fs;
 use std::os::unix::process::CommandExt;
@@ -71,7 +71,8 @@ fn assert_nothing(b: &Bundle, mounts: &[String], when: &str) {
             left.extend(host::mounts().into_iter().filter(|m| !mounts.contains(m)));
             left
         };
-    for _ in 0..400 {
+    let end = std::time::Instant::now() + patience(2);
+    while std::time::Instant::now() < end {
         if leftovers().is_empty() {
             return;
         }

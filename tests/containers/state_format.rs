@@ -1,7 +1,7 @@
 //! The state file, both ways, with a real runc: what it wrote, the library reads; what the library writes in its place, runc
 //! goes on with. No binary of ours takes part, so these hold before `create` does and say which half is at fault later.
 
-use crate::common::{Bundle, Value, case, json, other_runtime};
+use crate::common::{Bundle, Value, case, json, other_runtime, patience};
 use dunnage::spec::Spec;
 use dunnage::state::{Brief, Claim, Config, ContainerDir, Origin, Report, State};
 use std::fs;
@@ -59,7 +59,7 @@ fn we_see_a_container_of_runc_as_runc_does() {
         let init = container(b).1.init().unwrap().expect("init is alive");
         assert_eq!(init.pid, b.pid());
         init.kill(libc::SIGKILL).unwrap();
-        assert!(init.wait(std::time::Duration::from_secs(10)).unwrap());
+        assert!(init.wait(patience(10)).unwrap());
         assert_same(b, "stopped");
         assert!(container(b).1.init().unwrap().is_none());
 

@@ -1,5 +1,6 @@
 //! One command with a time limit. Its output goes to files and not to pipes, because a detached container keeps them.
 
+use super::patience;
 use std::ffi::{OsStr, OsString};
 use std::fmt;
 use std::fs::File;
@@ -43,7 +44,7 @@ impl Command {
         let mut inner = std::process::Command::new(&argv[0]);
         inner.args(&argv[1..]);
         let shown = argv.iter().map(|a| a.to_string_lossy()).collect::<Vec<_>>().join(" ");
-        Command { inner, shown, stdin: Vec::new(), limit: Duration::from_secs(20) }
+        Command { inner, shown, stdin: Vec::new(), limit: patience(20) }
     }
 
     pub fn env(mut self, key: &str, value: impl AsRef<OsStr>) -> Self {
@@ -67,7 +68,7 @@ impl Command {
     }
 
     pub fn limit(mut self, seconds: u64) -> Self {
-        self.limit = Duration::from_secs(seconds);
+        self.limit = patience(seconds);
         self
     }
 

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::time::Instant;
 
 /// `/proc/PID/status`, each value with single spaces.
 pub fn status(pid: i32) -> BTreeMap<String, String> {
@@ -122,7 +123,8 @@ pub fn sweep_cgroup(path: &str) {
     for pid in pids_in_cgroup(path) {
         let _ = nix::sys::signal::kill(nix::unistd::Pid::from_raw(pid), nix::sys::signal::Signal::SIGKILL);
     }
-    for _ in 0..200 {
+    let end = Instant::now() + super::patience(1);
+    while Instant::now() < end {
         for top in cgroup_leftovers(path) {
             remove_groups(&top);
         }

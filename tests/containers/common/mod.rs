@@ -18,6 +18,7 @@ pub use runtime::{Runtime, other_runtime};
 pub use serde_json::{Value, json};
 
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
 /// Runs one test on a fresh bundle. When `differences.txt` says that the runtime under test is known to differ here, the
@@ -51,9 +52,17 @@ fn test_name(closure: &str) -> String {
     path.trim_end_matches("::{{closure}}").to_string()
 }
 
+/// So many seconds, on a machine of usual speed: `DUNNAGE_TEST_SLOW=N` is for one that is N times as slow. Only for limits whose
+/// end is a failure.
+pub fn patience(seconds: u64) -> Duration {
+    static FACTOR: OnceLock<u32> = OnceLock::new();
+    let read = || std::env::var("DUNNAGE_TEST_SLOW").map_or(1, |n| n.parse().expect("DUNNAGE_TEST_SLOW is a number"));
+    Duration::from_secs(seconds) * *FACTOR.get_or_init(read)
+}
+
 /// Waits until `ready` gives something, at most ten seconds.
 pub fn eventually<T>(what: &str, mut ready: impl FnMut() -> Option<T>) -> T {
-    let end = Instant::now() + Duration::from_secs(10);
+    let end = Instant::now() + patience(10);
     loop {
         if let Some(value) = ready() {
             return value;

@@ -42,3 +42,9 @@ pub fn binary() -> PathBuf {
     fs::rename(&own, &binary).unwrap();
     binary
 }
+
+/// Alone, it builds the program for a machine that has no compiler.
+#[test]
+fn it_compiles() {
+    assert!(binary().is_file());
+}

@@ -1,12 +1,13 @@
 //! Terminals, and the sockets over which runtimes hand descriptors out.
 
-use super::eventually;
+use super::{eventually, patience};
 use nix::fcntl::{FcntlArg, OFlag, fcntl};
 use nix::sys::socket::{ControlMessageOwned, MsgFlags, recvmsg};
 use std::io::{ErrorKind, IoSliceMut, Read, Write};
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
+use std::time::Instant;
 
 /// The master's side of a terminal, with everything that it has said.
 pub struct Terminal {
@@ -41,7 +42,8 @@ impl Terminal {
     /// Reads until it has said this; gives all it has said.
     #[track_caller]
     pub fn expect(&mut self, words: &str) -> String {
-        for _ in 0..2000 {
+        let end = Instant::now() + patience(10);
+        while Instant::now() < end {
             self.poll();
             if self.said.contains(words) {
                 return self.said.clone();
@@ -90,7 +92,7 @@ impl Receiver {
     pub fn accept(&self) -> UnixStream {
         let stream = eventually("a connection", || self.listener.accept().ok()).0;
         stream.set_nonblocking(false).unwrap();
-        stream.set_read_timeout(Some(std::time::Duration::from_secs(10))).unwrap();
+        stream.set_read_timeout(Some(patience(10))).unwrap();
         stream
     }
 
