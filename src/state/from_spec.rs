@@ -10,6 +10,7 @@ use super::types::{
 };
 use crate::cgroup::devices::DEFAULTS;
 use crate::cgroup::settings::cpu_weight;
+use crate::cgroup::systemd::properties::rounded_quota;
 use crate::error::{Error, Result};
 use crate::spec::{self, Spec, list, mount_options, names};
 
@@ -299,7 +300,11 @@ fn cgroup(linux: &spec::Linux, origin: &Origin<'_>) -> Cgroup {
     if let Some(cpu) = &resources.cpu {
         cgroup.cpu_shares = cpu.shares.unwrap_or(0);
         cgroup.cpu_weight = cpu.shares.filter(|shares| *shares != 0).map_or(0, cpu_weight);
-        cgroup.cpu_quota = cpu.quota.unwrap_or(0);
+        cgroup.cpu_quota = match cpu.quota.unwrap_or(0) {
+            // What the unit and the cgroup get.
+            quota @ 1.. if origin.systemd_cgroup => rounded_quota(quota, cpu.period.unwrap_or(0)),
+            quota => quota,
+        };
         cgroup.cpu_burst = cpu.burst;
         cgroup.cpu_period = cpu.period.unwrap_or(0);
         cgroup.cpu_rt_quota = cpu.realtime_runtime.unwrap_or(0);

@@ -153,4 +153,33 @@ fn cgroup_names() {
     assert_eq!(name("", true), ["c", "", "", "runc"]);
     assert_eq!(name("a.slice:cri-containerd:x", true), ["x", "a.slice", "", "cri-containerd"]);
     assert_eq!(name(":p:x", true), ["x", "", "", "p"]);
+    assert_eq!(name("-.slice:p:a.slice", true), ["a.slice", "-.slice", "", "p"]);
+}
+
+/// What `delete` and `update`, ours or runc's, make of the parts in a state file is the unit that was started.
+#[test]
+fn a_unit_is_found_again() {
+    use crate::cgroup::systemd::{Scope, UnitName};
+    for path in ["", "a-b.slice:cri-containerd:x", ":p:x", "-.slice::x", "-.slice:p:a.slice"] {
+        let spec = serde_json::json!({"ociVersion": "1.3.0", "linux": {"cgroupsPath": path}});
+        let spec: Spec = serde_json::from_value(spec).unwrap();
+        let origin = Origin { id: "c", systemd_cgroup: true, ..Origin::default() };
+        let cgroup = Config::from_spec(&spec, &origin).unwrap().cgroups;
+        assert!(cgroup.Systemd);
+        for scope in [Scope::System, Scope::User] {
+            let found = UnitName::of_parts(&cgroup.parent, &cgroup.scope_prefix, &cgroup.name, scope).unwrap();
+            assert_eq!(found, UnitName::new(path, "c", scope).unwrap());
+        }
+    }
+}
+
+#[test]
+fn systemd_rounds_the_quota() {
+    let cpu = serde_json::json!({"quota": 33333, "period": 100_000});
+    let spec = serde_json::json!({"ociVersion": "1.3.0", "linux": {"resources": {"cpu": cpu}}});
+    let spec: Spec = serde_json::from_value(spec).unwrap();
+    for (systemd_cgroup, quota) in [(true, 34000), (false, 33333)] {
+        let origin = Origin { systemd_cgroup, ..Origin::default() };
+        assert_eq!(Config::from_spec(&spec, &origin).unwrap().cgroups.cpu_quota, quota);
+    }
 }
