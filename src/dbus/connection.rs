@@ -145,18 +145,22 @@ impl Connection {
     }
 
     /// EXTERNAL without saying who: the kernel tells the peer, also when our ids are those of another user namespace.
+    ///
+    /// All in one write, and no message before the answer: what systemd reads together with BEGIN stays in its buffer until
+    /// something else arrives.
     fn authenticate(&mut self, deadline: Deadline) -> Result<(), Failure> {
-        self.send(b"\0AUTH EXTERNAL\r\n", deadline)?;
+        self.send(b"\0AUTH EXTERNAL\r\nDATA\r\nBEGIN\r\n", deadline)?;
         let mut answer = self.line(deadline)?;
-        // systemd before 247 is content with the question.
         if answer == "DATA" {
-            self.send(b"DATA\r\n", deadline)?;
             answer = self.line(deadline)?;
+        } else if answer.starts_with("OK") {
+            // systemd before 247 is content with AUTH, and then answers DATA too.
+            self.line(deadline)?;
         }
-        if !answer.starts_with("OK") {
-            return Err(Failure::Lost(Error::new(format!("authentication refused: {}", answer.escape_debug()))));
+        if answer.starts_with("OK") {
+            return Ok(());
         }
-        self.send(b"BEGIN\r\n", deadline)
+        Err(Failure::Lost(Error::new(format!("authentication refused: {}", answer.escape_debug()))))
     }
 
     fn line(&mut self, deadline: Deadline) -> Result<String, Failure> {

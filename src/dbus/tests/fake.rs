@@ -45,9 +45,14 @@ pub(crate) struct Fake {
 }
 
 impl Fake {
+    /// Past the authentication.
+    pub(crate) fn authenticated(stream: UnixStream) -> Fake {
+        Fake { stream, sender: None, serial: 0 }
+    }
+
     /// Accepts and authenticates one.
     pub(crate) fn accept(listener: &UnixListener) -> Fake {
-        let mut fake = Fake { stream: listener.accept().unwrap().0, sender: None, serial: 0 };
+        let mut fake = Fake::authenticated(listener.accept().unwrap().0);
         fake.stream.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
         assert_eq!(fake.line(), "\0AUTH EXTERNAL");
         fake.stream.write_all(b"DATA\r\n").unwrap();
