@@ -8,7 +8,7 @@ use std::time::Duration;
 use nix::fcntl::AT_FDCWD;
 use nix::unistd::{UnlinkatFlags, unlinkat};
 
-use crate::cgroup::{self, Host, OwnedCgroup, Paths};
+use crate::cgroup::{self, Host, OwnedCgroup, Paths, Stats, Watch};
 use crate::error::{Context, Errno, Error, Result};
 use crate::launch::hooks::{self, Moment};
 use crate::log;
@@ -63,6 +63,26 @@ impl Container {
     /// A cgroup that cannot be read.
     pub fn pids(&self) -> Result<Vec<i32>> {
         self.cgroup()?.map_or(Ok(Vec::new()), |cgroup| cgroup.pids())
+    }
+
+    /// What it uses of the host.
+    ///
+    /// # Errors
+    /// A cgroup that cannot be read, or none.
+    pub fn stats(&self) -> Result<Stats> {
+        self.counted()?.stats()
+    }
+
+    /// To wait for what happens to it.
+    ///
+    /// # Errors
+    /// As [`Container::stats`].
+    pub fn watch(&self) -> Result<Watch> {
+        Watch::new(self.counted()?, self.state.init()?.map(|init| init.pidfd))
+    }
+
+    fn counted(&self) -> Result<OwnedCgroup> {
+        self.cgroup()?.ok_or_else(|| Error::new("the container has no cgroup: nothing is counted for it"))
     }
 
     /// Sends a signal to init. SIGKILL reaches all processes of a container without a pid namespace of its own, even when

@@ -54,6 +54,22 @@ impl Dir {
         read_to_end(&fd).map_err(|e| Error::sys(format_args!("read {}/{file}", self.path), e))
     }
 
+    /// The whole file, `None` if it is not there: the kernel or the cgroup has none, or the cgroup is gone. For those that the
+    /// kernel writes in one piece (all but the lists of processes): a read that leaves room in the buffer was the last one.
+    pub(super) fn read_if_there(&self, file: &str) -> Result<Option<String>> {
+        let absent = |e: &Error| matches!(e.errno(), Some(Errno::ENOENT | Errno::ENODEV | Errno::EOPNOTSUPP));
+        let fd = match self.open_file(file, OFlag::O_RDONLY) {
+            Ok(fd) => fd,
+            Err(e) if absent(&e) => return Ok(None),
+            Err(e) => return Err(e),
+        };
+        match read_in_pieces(&fd).map_err(|e| Error::sys(format_args!("read {}/{file}", self.path), e)) {
+            Ok(text) => Ok(Some(text)),
+            Err(e) if absent(&e) => Ok(None),
+            Err(e) => Err(e),
+        }
+    }
+
     /// A file of one short value: the read that would show the end of the file is saved.
     pub(super) fn read_value(&self, file: &str) -> Result<String> {
         let fd = self.open_file(file, OFlag::O_RDONLY)?;
@@ -128,6 +144,24 @@ pub(super) fn read_file(path: &str) -> Result<String> {
     let fd = openat(AT_FDCWD, path, OFlag::O_RDONLY | OFlag::O_CLOEXEC, Mode::empty())
         .map_err(|e| Error::sys(format_args!("open {path}"), e))?;
     read_to_end(&fd).map_err(|e| Error::sys(format_args!("read {path}"), e))
+}
+
+/// As [`read_to_end`], for a file that is one piece to the kernel.
+fn read_in_pieces(fd: &OwnedFd) -> std::result::Result<String, Errno> {
+    let mut text = Vec::new();
+    let mut buf = [0u8; 16 << 10];
+    loop {
+        match read(fd, &mut buf) {
+            Ok(n) => {
+                text.extend_from_slice(buf.get(..n).unwrap_or_default());
+                if n < buf.len() {
+                    return Ok(String::from_utf8_lossy(&text).into_owned());
+                }
+            }
+            Err(Errno::EINTR) => {}
+            Err(e) => return Err(e),
+        }
+    }
 }
 
 fn read_to_end(fd: &OwnedFd) -> std::result::Result<String, Errno> {

@@ -7,6 +7,8 @@
 //! | [`settings`] | pure: `linux.resources` -> files and values, for v1 and for v2 |
 //! | [`devices`] | pure: device rules -> allow- or deny-list -> writes (v1) or eBPF (v2) |
 //! | [`owned`] | the one type that can kill, freeze and remove; made only after checks |
+//! | [`stats`] | what a cgroup uses; pure, but for a reader of files |
+//! | [`watch`] | waiting for what happens to it: no memory left, its end |
 //! | [`create`], [`apply`], [`exec`] | making a cgroup, writing its limits, entering it |
 //!
 //! The way through: [`Host::detect`] -> [`Paths::new`] -> (state file) -> [`OwnedCgroup::new`] -> [`OwnedCgroup::create`]
@@ -25,10 +27,12 @@ pub mod host;
 pub mod owned;
 pub mod paths;
 pub mod settings;
+pub mod stats;
 pub mod systemd;
 #[cfg(test)]
 #[allow(clippy::arithmetic_side_effects)] // A panic is what a test wants.
 mod tests;
+pub mod watch;
 
 pub use create::{Cgroup, Denied};
 pub use devices::DeviceList;
@@ -36,6 +40,8 @@ pub use host::Host;
 pub use owned::{OwnedCgroup, is_frozen};
 pub use paths::Paths;
 pub use settings::Settings;
+pub use stats::Stats;
+pub use watch::Watch;
 
 /// Who makes the cgroup.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]

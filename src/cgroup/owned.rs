@@ -187,6 +187,12 @@ impl OwnedCgroup {
         }
     }
 
+    /// Which version holds the limits and counts: v1 on hybrid.
+    pub(super) fn version(&self) -> Version {
+        let v1 = self.nodes.iter().any(|node| node.hierarchy.version == Version::V1);
+        if v1 { Version::V1 } else { Version::V2 }
+    }
+
     pub(super) fn node(&self, key: &str) -> Option<&Node> {
         self.nodes.iter().find(|node| node.hierarchy.keys.iter().any(|k| k == key))
     }

@@ -19,6 +19,8 @@ pub enum Takes {
     Path(&'static str),
     /// A signed decimal number.
     Int(&'static str),
+    /// A duration as Go writes it; nanoseconds.
+    Duration(&'static str),
     /// A text, as often as wanted. Commas do not separate.
     Texts(&'static str),
     /// A signed decimal number, as often as wanted.
@@ -78,6 +80,7 @@ impl Flag {
             (Takes::Path(name), Purpose::Parse) => one(arg, name).value_parser(clap::value_parser!(OsString)),
             (Takes::Path(name), Purpose::Show) => one(arg, name).value_hint(clap::ValueHint::AnyPath),
             (Takes::Int(name), _) => one(arg, name).value_parser(parse_int),
+            (Takes::Duration(name), _) => one(arg, name).value_parser(parse_duration),
             (Takes::Texts(name), _) => many(arg, name).value_parser(clap::value_parser!(String)),
             (Takes::Ints(name), _) => many(arg, name).value_parser(parse_int),
         }
@@ -237,7 +240,7 @@ impl Matches {
         self.get::<OsString>(flag).map(PathBuf::from)
     }
 
-    /// A number.
+    /// A number, or a duration in nanoseconds.
     pub fn int(&self, flag: &Flag) -> Option<i64> {
         self.get(flag)
     }
@@ -380,4 +383,8 @@ fn parse_int(text: &str) -> std::result::Result<i64, String> {
         };
         format!("strconv.ParseInt: parsing {text:?}: {why}")
     })
+}
+
+fn parse_duration(text: &str) -> std::result::Result<i64, String> {
+    super::duration::parse(text).ok_or_else(|| "parse error".to_owned())
 }

@@ -2,6 +2,7 @@
 //! Only `definition` knows clap; only `main.rs` prints errors and exits.
 
 mod definition;
+mod duration;
 mod goflags;
 pub mod root;
 mod usage;
@@ -9,6 +10,7 @@ mod usage;
 pub mod check;
 pub mod create;
 pub mod delete;
+pub mod events;
 pub mod exec;
 pub mod features;
 pub mod help;
@@ -36,12 +38,13 @@ use crate::error::{Errno, Error, Result};
 use crate::log;
 use definition::{DEBUG, Definition, LOG, LOG_FORMAT, Matches, ROOT, ROOTLESS, SYSTEMD_CGROUP};
 
-/// Every command, in the order of the help. `update`, `events`, `checkpoint` and `restore` are not among them as long as
+/// Every command, in the order of the help. `update`, `checkpoint` and `restore` are not among them as long as
 /// they do nothing: an engine that tries `COMMAND --help` to learn what a runtime can do gets a true answer.
 static COMMANDS: &[&Definition] = &[
     &check::COMMAND,
     &create::COMMAND,
     &delete::COMMAND,
+    &events::COMMAND,
     &exec::COMMAND,
     &features::COMMAND,
     &help::COMMAND,
@@ -128,6 +131,8 @@ pub enum Command {
     Create(create::CreateArgs),
     /// `delete`
     Delete(delete::DeleteArgs),
+    /// `events`
+    Events(events::EventsArgs),
     /// `exec`
     Exec(Box<exec::ExecArgs>),
     /// `features`
@@ -168,6 +173,7 @@ impl Command {
             Command::Check(args) => check::run(global, args),
             Command::Create(args) => create::run(global, args),
             Command::Delete(args) => delete::run(global, args),
+            Command::Events(args) => events::run(global, args),
             Command::Exec(args) => exec::run(global, args),
             Command::Features => features::run(),
             Command::Help(args) => help::run(global, args),

@@ -146,6 +146,10 @@ fn the_other_commands() {
     for line in ["runc delete --force c", "runc delete c -f", "runc delete c -force"] {
         assert_eq!(command(line), force);
     }
+    let events = |interval, stats| Command::Events(events::EventsArgs { id: "c".into(), interval, stats });
+    assert_eq!(command("runc events c"), events(None, false));
+    assert_eq!(command("runc events --interval 1m30s c -stats"), events(Some(90_000_000_000), true));
+    assert_eq!(command("runc events --interval=-1ns c"), events(Some(-1), false));
     let list = ListArgs { format: Some("json".into()), quiet: true };
     assert_eq!(command("runc list -q --format=json"), Command::List(list));
     let spec = Command::Spec(SpecArgs { bundle: Some("/b".into()), rootless: true });
@@ -208,6 +212,7 @@ fn what_is_not_understood() {
             "runc create --preserve-fds x c",
             "invalid value \"x\" for flag -preserve-fds: strconv.ParseInt: parsing \"x\": invalid syntax",
         ),
+        ("runc events --interval 5 c", "invalid value \"5\" for flag -interval: parse error"),
         (
             "runc run -d=maybe c",
             "invalid value \"maybe\" for flag -detach: strconv.ParseBool: parsing \"maybe\": invalid syntax",

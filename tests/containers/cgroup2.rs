@@ -129,6 +129,26 @@ fn freezing() {
     });
 }
 
+/// Without controllers there is still something to tell, and an end.
+#[test]
+fn events() {
+    case(|b| {
+        unified(b);
+        running(b);
+        let data = b.rt(&["events", "--stats", &b.id]).ok().json()["data"].take();
+        assert!(data["cpu"]["usage"]["total"].is_u64() && data["cpu"]["usage"].get("percpu").is_none(), "{data}");
+        assert_eq!(data["pids"]["current"], 1);
+        for resource in ["cpu", "memory", "blkio"] {
+            let psi = fs::exists("/proc/pressure/cpu").unwrap();
+            assert_eq!(data[resource]["psi"]["full"]["total"].is_u64(), psi, "{resource}: {data}");
+        }
+        let mut events = b.command(&["events", "--interval", "100ms", &b.id]).spawn();
+        until("it to be at work", || !events.written().0.is_empty());
+        b.rt(&["kill", &b.id, "KILL"]).ok();
+        assert_eq!(events.wait().ok().err, "");
+    });
+}
+
 #[test]
 fn kill_takes_the_group_of_a_shared_pid_namespace() {
     case(|b| {

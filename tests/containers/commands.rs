@@ -31,9 +31,10 @@ fn help() {
                 assert!(out.out.contains(word), "{args:?} must name {word}: {out}");
             }
         }
-        for command in
-            ["create", "run", "start", "exec", "state", "kill", "delete", "list", "ps", "pause", "resume", "spec"]
-        {
+        for command in [
+            "create", "run", "start", "exec", "state", "kill", "delete", "events", "list", "ps", "pause", "resume",
+            "spec",
+        ] {
             b.bare(&[command, "--help"]).output().ok().out_has(command);
         }
     });
@@ -296,6 +297,28 @@ fn ps() {
         b.rt(&["kill", &b.id, "9"]).ok();
         b.await_status("stopped");
         b.rt(&["ps", "-f", "json", &b.id]).ok().says("null");
+    });
+}
+
+#[test]
+fn ps_of_the_host() {
+    case(|b| {
+        sleeper(b);
+        b.rt(&["ps", &b.id, "-o", "comm"]).fails(1, "couldn't find PID field in ps output");
+        // Behind the id all is for ps(1), whose complaint is told.
+        for options in [&["--nosuch"][..], &["--format", "json"]] {
+            let args = [&["ps", b.id.as_str()][..], options].concat();
+            b.rt(&args).fails(1, "exit status 1: error:");
+        }
+        b.rt(&["ps", "--format", "xml", &b.id]).fails(1, "invalid format option");
+        b.rt(&["ps", "nosuch"]).fails(1, "container does not exist");
+        b.rt(&["pause", &b.id]).ok();
+        assert_eq!(b.rt(&["ps", &b.id, "-eo", "stat,pid"]).ok().out.lines().count(), 2);
+        b.rt(&["resume", &b.id]).ok();
+        b.rt(&["kill", &b.id, "9"]).ok();
+        b.await_status("stopped");
+        let table = b.rt(&["ps", &b.id]).ok();
+        assert!(table.out.lines().count() == 1 && table.out.contains("PID"), "{table}");
     });
 }
 

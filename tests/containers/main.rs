@@ -22,6 +22,7 @@ mod console;
 mod delegation;
 mod descriptors;
 mod errors;
+mod events;
 mod exec;
 mod hooks;
 mod inspect;

@@ -1,0 +1,117 @@
+//! `events`: a container's use of resources, again and again, and its want of memory, at once. One JSON object a line.
+
+use std::os::fd::AsFd;
+use std::time::{Duration, Instant};
+
+use serde::Serialize;
+
+use super::definition::{Definition, Flag, Takes};
+use super::{Command, Global, Matches, id, open, print};
+use crate::cgroup::Stats;
+use crate::cgroup::watch::Happened;
+use crate::container::Container;
+use crate::error::{Errno, Error, Result};
+use crate::log;
+use crate::state::Status;
+
+/// The command.
+pub static COMMAND: Definition = Definition {
+    name: "events",
+    about: "display the events of a container: want of memory, and statistics of its use of resources",
+    usage: "ID",
+    description: "\
+Writes JSON objects to stdout, one a line, until the container ID has ended: what it uses of processor, memory, disks and the
+rest, once in an interval, and at once each time that the kernel kills in it for want of memory.",
+    min: 1,
+    max: Some(1),
+    stops_at_first: false,
+    flags: &[INTERVAL, STATS],
+    read: |m| Command::Events(EventsArgs::read(m)),
+};
+
+const INTERVAL: Flag = Flag::new(
+    "interval",
+    Takes::Duration("DURATION"),
+    "time between two statistics, such as 500ms or 1m30s (default: 5s)",
+);
+const STATS: Flag = Flag::new("stats", Takes::Bool, "write the statistics once, now, and nothing else");
+const DEFAULT_INTERVAL: i64 = 5_000_000_000;
+
+/// `events`
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct EventsArgs {
+    /// The container.
+    pub id: String,
+    /// `--interval`, in nanoseconds.
+    pub interval: Option<i64>,
+    /// `--stats`
+    pub stats: bool,
+}
+
+impl EventsArgs {
+    fn read(m: &Matches) -> EventsArgs {
+        EventsArgs { id: id(m), interval: m.int(&INTERVAL), stats: m.bool(&STATS) }
+    }
+}
+
+/// One line.
+#[derive(Serialize)]
+struct Event<'a> {
+    #[serde(rename = "type")]
+    kind: &'static str,
+    id: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    data: Option<&'a Stats>,
+}
+
+pub(super) fn run(global: &Global, args: &EventsArgs) -> Result<u8> {
+    let container = open(global, &args.id)?;
+    let interval = u64::try_from(args.interval.unwrap_or(DEFAULT_INTERVAL)).unwrap_or(0);
+    if interval == 0 {
+        return Err(Error::new("duration interval must be greater than 0"));
+    }
+    if container.status()? == Status::Stopped {
+        return Err(Error::new(format!("container with id {} is not running", args.id)));
+    }
+    let told = match args.stats {
+        true => container.stats().and_then(|stats| tell("stats", &args.id, Some(&stats))),
+        false => stream(&container, &args.id, Duration::from_nanos(interval)),
+    };
+    match told {
+        // Who reads no more has seen what it wanted.
+        Err(e) if e.errno() == Some(Errno::EPIPE) => Ok(0),
+        told => told.map(|()| 0),
+    }
+}
+
+fn stream(container: &Container, id: &str, interval: Duration) -> Result<()> {
+    let mut watch = container.watch()?;
+    let stdout = std::io::stdout();
+    let mut next = Instant::now().checked_add(interval);
+    loop {
+        // An interval beyond the end of time is none.
+        let deadline = next.ok_or_else(|| Error::new("duration interval is too large"))?;
+        match watch.wait(deadline, stdout.as_fd())? {
+            Happened::End | Happened::Unread => return Ok(()),
+            Happened::Oom => tell("oom", id, None)?,
+            Happened::Time => {
+                match watch.stats() {
+                    Ok(stats) => tell("stats", id, Some(&stats))?,
+                    Err(e) => {
+                        log::error(e);
+                        // Held back until the end of the command, it would be of no use to anybody.
+                        log::flush();
+                    }
+                }
+                // Those that were missed, because nobody read or the machine slept, are left out.
+                let now = Instant::now();
+                next = deadline.checked_add(interval).filter(|next| *next > now).or_else(|| now.checked_add(interval));
+            }
+        }
+    }
+}
+
+fn tell(kind: &'static str, id: &str, data: Option<&Stats>) -> Result<()> {
+    let line = serde_json::to_string(&Event { kind, id, data });
+    print(&(line.map_err(|e| Error::new(format!("{kind} as JSON: {e}")))? + "\n"))
+}
