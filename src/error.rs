@@ -66,6 +66,16 @@ impl Error {
         self
     }
 
+    /// Names the field as the user wrote it: `place` gives the document and the field there for a field of config.json.
+    #[must_use]
+    pub fn relocated(mut self, place: impl FnOnce(&str) -> (&'static str, String)) -> Self {
+        if let Some(field) = self.field.take() {
+            let (document, field) = place(&field);
+            (self.document, self.field) = (Some(document), Some(field));
+        }
+        self
+    }
+
     /// Says what to do about it; for errnos that mislead.
     #[must_use]
     pub fn hint(mut self, hint: impl Into<String>) -> Self {

@@ -6,6 +6,7 @@
 //! |---|---|
 //! | [`cli`] | the command line: flags -> one call -> print |
 //! | [`container`] | what can be done to a container that exists: status, kill, pause, resume, pids, delete |
+//! | [`update`] | new limits for a container that exists |
 //! | [`check`] | what this host can and cannot do for a bundle |
 //! | [`launch`] | the parent's half of a start: clone3, barriers, id maps, hooks, console, clean-up |
 //! | [`state`], [`cgroup`] | the state directory in libcontainer's format; control groups |
@@ -30,3 +31,4 @@ pub mod spec;
 pub mod state;
 #[allow(unsafe_code)]
 pub mod sys;
+pub mod update;

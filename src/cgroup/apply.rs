@@ -39,7 +39,7 @@ impl Cgroup {
     }
 
     /// Where a controller's files are: on v2 all in one place.
-    fn place(&self, controller: &str) -> Option<&Place> {
+    pub(super) fn place(&self, controller: &str) -> Option<&Place> {
         let v2 = self.version() == Version::V2;
         self.places.iter().find(|place| v2 || place.hierarchy.keys.iter().any(|key| key == controller))
     }
@@ -91,7 +91,7 @@ pub(super) fn write_all<'a>(dir: &Dir, settings: impl IntoIterator<Item = &'a Se
         }
     }
     for setting in again {
-        dir.write(&setting.file, &setting.value).map_err(|e| explain(dir, setting, e))?;
+        write_one(dir, setting, &mut open).map_err(|e| explain(dir, setting, e))?;
     }
     Ok(())
 }
@@ -131,6 +131,11 @@ fn explain(dir: &Dir, setting: &Setting, e: Error) -> Error {
                 "unable to set memory limit to {} (current usage: {usage}, peak usage: {peak})",
                 setting.value
             ))
+        }
+        (Some(Errno::EINVAL), "cpu.shares" | "cpu.weight")
+            if dir.read_value("cpu.idle").is_ok_and(|idle| idle == "1") =>
+        {
+            e.hint("the cgroup is idle (SCHED_IDLE) and has no weight: set idle to 0 with it")
         }
         (Some(Errno::ENOENT | Errno::EPERM | Errno::EACCES), file) if dir.fd().is_some() => {
             let controllers = dir.read_value("cgroup.controllers").unwrap_or_default();

@@ -10,6 +10,7 @@
 //! | [`stats`] | what a cgroup uses; pure, but for a reader of files |
 //! | [`watch`] | waiting for what happens to it: no memory left, its end |
 //! | [`create`], [`apply`], [`exec`] | making a cgroup, writing its limits, entering it |
+//! | [`restore`] | what its files said before, and putting that back |
 //!
 //! The way through: [`Host::detect`] -> [`Paths::new`] -> (state file) -> [`OwnedCgroup::new`] -> [`OwnedCgroup::create`]
 //! -> [`Cgroup::clone_into`] and [`Cgroup::doors_v1`] -> [`Cgroup::apply`] -> [`OwnedCgroup::kill_all`] ->
@@ -26,6 +27,7 @@ pub mod exec;
 pub mod host;
 pub mod owned;
 pub mod paths;
+pub mod restore;
 pub mod settings;
 pub mod stats;
 pub mod systemd;
@@ -39,6 +41,7 @@ pub use devices::DeviceList;
 pub use host::Host;
 pub use owned::{OwnedCgroup, is_frozen};
 pub use paths::Paths;
+pub use restore::Before;
 pub use settings::Settings;
 pub use stats::Stats;
 pub use watch::Watch;

@@ -25,6 +25,7 @@ pub mod run;
 pub mod spec;
 pub mod start;
 pub mod state;
+pub mod update;
 pub mod version;
 
 use std::ffi::{OsStr, OsString};
@@ -38,7 +39,7 @@ use crate::error::{Errno, Error, Result};
 use crate::log;
 use definition::{DEBUG, Definition, LOG, LOG_FORMAT, Matches, ROOT, ROOTLESS, SYSTEMD_CGROUP};
 
-/// Every command, in the order of the help. `update`, `checkpoint` and `restore` are not among them as long as
+/// Every command, in the order of the help. `checkpoint` and `restore` are not among them as long as
 /// they do nothing: an engine that tries `COMMAND --help` to learn what a runtime can do gets a true answer.
 static COMMANDS: &[&Definition] = &[
     &check::COMMAND,
@@ -58,6 +59,7 @@ static COMMANDS: &[&Definition] = &[
     &spec::COMMAND,
     &start::COMMAND,
     &state::COMMAND,
+    &update::COMMAND,
 ];
 
 /// The command of that name; `h` is `help`.
@@ -159,6 +161,8 @@ pub enum Command {
     Start(start::StartArgs),
     /// `state`
     State(state::StateArgs),
+    /// `update`
+    Update(Box<update::UpdateArgs>),
     /// `--version`
     Version,
 }
@@ -187,6 +191,7 @@ impl Command {
             Command::Spec(args) => spec::run(args),
             Command::Start(args) => start::run(global, args),
             Command::State(args) => state::run(global, args),
+            Command::Update(args) => update::run(global, args),
             Command::Version => version::run(global),
         }
     }

@@ -76,7 +76,7 @@ impl Root {
         }
         // A `delete` may take the directory, still empty, for that of an aborted create. Nothing is lost but this attempt.
         let dir = self.into_container(id).map_err(|e| if e == does_not_exist() { deleted(id) } else { e })?;
-        if !lock(&dir)? {
+        if !dir.try_lock()? {
             return Err(deleted(id));
         }
         Ok(Creating { dir, record: None, prepared: None })
@@ -85,11 +85,6 @@ impl Root {
 
 fn deleted(id: &str) -> Error {
     Error::new(format!("container {id} was deleted while it was being created"))
-}
-
-/// False if somebody else holds it. Never waits.
-fn lock(dir: &ContainerDir) -> Result<bool> {
-    flock::try_lock(dir).map_err(|e| Error::sys(format!("flock {}", dir.id), e))
 }
 
 impl Creating {
@@ -183,7 +178,7 @@ impl Claim {
             if dir.has_state()? {
                 return Ok(Claim::Container(dir));
             }
-            if lock(&dir)? {
+            if dir.try_lock()? {
                 // The creator may have come to its end between the two.
                 if dir.has_state()? {
                     return Ok(Claim::Container(dir));

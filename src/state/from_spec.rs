@@ -282,52 +282,62 @@ fn cgroup(linux: &spec::Linux, origin: &Origin<'_>) -> Cgroup {
         Systemd: origin.systemd_cgroup,
         Rootless: origin.rootless_cgroups,
         devices: device_rules(resources, linux),
-        pids_limit: resources.pids.as_ref().and_then(|pids| pids.limit),
-        hugetlb_limit: resources.hugepage_limits.iter().map(hugepage_limit).collect(),
-        rdma: resources.rdma.iter().map(|(device, limits)| (device.clone(), rdma(limits))).collect(),
-        unified: resources.unified.clone(),
-        ..Cgroup::default()
+        ..Cgroup::limits(resources)
     };
     set_name(&mut cgroup, &linux.cgroups_path, origin);
-    if let Some(memory) = &resources.memory {
-        cgroup.memory = memory.limit.unwrap_or(0);
-        cgroup.memory_reservation = memory.reservation.unwrap_or(0);
-        cgroup.memory_swap = memory.swap.unwrap_or(0);
-        cgroup.memory_swappiness = memory.swappiness;
-        cgroup.oom_kill_disable = memory.disable_oom_killer.unwrap_or(false);
-        cgroup.memory_check_before_update = memory.check_before_update.unwrap_or(false);
-    }
-    if let Some(cpu) = &resources.cpu {
-        cgroup.cpu_shares = cpu.shares.unwrap_or(0);
-        cgroup.cpu_weight = cpu.shares.filter(|shares| *shares != 0).map_or(0, cpu_weight);
-        cgroup.cpu_quota = match cpu.quota.unwrap_or(0) {
-            // What the unit and the cgroup get.
-            quota @ 1.. if origin.systemd_cgroup => rounded_quota(quota, cpu.period.unwrap_or(0)),
-            quota => quota,
-        };
-        cgroup.cpu_burst = cpu.burst;
-        cgroup.cpu_period = cpu.period.unwrap_or(0);
-        cgroup.cpu_rt_quota = cpu.realtime_runtime.unwrap_or(0);
-        cgroup.cpu_rt_period = cpu.realtime_period.unwrap_or(0);
-        cgroup.cpuset_cpus = cpu.cpus.clone();
-        cgroup.cpuset_mems = cpu.mems.clone();
-        cgroup.cpu_idle = cpu.idle;
-    }
-    if let Some(io) = &resources.block_io {
-        let throttle = |devices: &[spec::ThrottleDevice]| devices.iter().map(throttle_device).collect();
-        cgroup.blkio_weight = io.weight.unwrap_or(0);
-        cgroup.blkio_leaf_weight = io.leaf_weight.unwrap_or(0);
-        cgroup.blkio_weight_device = io.weight_device.iter().map(weight_device).collect();
-        cgroup.blkio_throttle_read_bps_device = throttle(&io.throttle_read_bps_device);
-        cgroup.blkio_throttle_write_bps_device = throttle(&io.throttle_write_bps_device);
-        cgroup.blkio_throttle_read_iops_device = throttle(&io.throttle_read_iops_device);
-        cgroup.blkio_throttle_write_iops_device = throttle(&io.throttle_write_iops_device);
-    }
-    if let Some(network) = &resources.network {
-        cgroup.net_cls_classid_u = network.class_id.unwrap_or(0);
-        cgroup.net_prio_ifpriomap = network.priorities.iter().map(interface_priority).collect();
+    if origin.systemd_cgroup && cgroup.cpu_quota > 0 {
+        // What the unit and the cgroup get.
+        cgroup.cpu_quota = rounded_quota(cgroup.cpu_quota, cgroup.cpu_period);
     }
     cgroup
+}
+
+impl Cgroup {
+    /// The limits of `resources`, in libcontainer's words; without device rules.
+    pub fn limits(resources: &spec::Resources) -> Cgroup {
+        let mut cgroup = Cgroup {
+            pids_limit: resources.pids.as_ref().and_then(|pids| pids.limit),
+            hugetlb_limit: resources.hugepage_limits.iter().map(hugepage_limit).collect(),
+            rdma: resources.rdma.iter().map(|(device, limits)| (device.clone(), rdma(limits))).collect(),
+            unified: resources.unified.clone(),
+            ..Cgroup::default()
+        };
+        if let Some(memory) = &resources.memory {
+            cgroup.memory = memory.limit.unwrap_or(0);
+            cgroup.memory_reservation = memory.reservation.unwrap_or(0);
+            cgroup.memory_swap = memory.swap.unwrap_or(0);
+            cgroup.memory_swappiness = memory.swappiness;
+            cgroup.oom_kill_disable = memory.disable_oom_killer.unwrap_or(false);
+            cgroup.memory_check_before_update = memory.check_before_update.unwrap_or(false);
+        }
+        if let Some(cpu) = &resources.cpu {
+            cgroup.cpu_shares = cpu.shares.unwrap_or(0);
+            cgroup.cpu_weight = cpu.shares.filter(|shares| *shares != 0).map_or(0, cpu_weight);
+            cgroup.cpu_quota = cpu.quota.unwrap_or(0);
+            cgroup.cpu_burst = cpu.burst;
+            cgroup.cpu_period = cpu.period.unwrap_or(0);
+            cgroup.cpu_rt_quota = cpu.realtime_runtime.unwrap_or(0);
+            cgroup.cpu_rt_period = cpu.realtime_period.unwrap_or(0);
+            cgroup.cpuset_cpus = cpu.cpus.clone();
+            cgroup.cpuset_mems = cpu.mems.clone();
+            cgroup.cpu_idle = cpu.idle;
+        }
+        if let Some(io) = &resources.block_io {
+            let throttle = |devices: &[spec::ThrottleDevice]| devices.iter().map(throttle_device).collect();
+            cgroup.blkio_weight = io.weight.unwrap_or(0);
+            cgroup.blkio_leaf_weight = io.leaf_weight.unwrap_or(0);
+            cgroup.blkio_weight_device = io.weight_device.iter().map(weight_device).collect();
+            cgroup.blkio_throttle_read_bps_device = throttle(&io.throttle_read_bps_device);
+            cgroup.blkio_throttle_write_bps_device = throttle(&io.throttle_write_bps_device);
+            cgroup.blkio_throttle_read_iops_device = throttle(&io.throttle_read_iops_device);
+            cgroup.blkio_throttle_write_iops_device = throttle(&io.throttle_write_iops_device);
+        }
+        if let Some(network) = &resources.network {
+            cgroup.net_cls_classid_u = network.class_id.unwrap_or(0);
+            cgroup.net_prio_ifpriomap = network.priorities.iter().map(interface_priority).collect();
+        }
+        cgroup
+    }
 }
 
 /// cgroupfs: the path, or else the id as a name beside the runtime's own cgroup. systemd: `slice:prefix:name`.

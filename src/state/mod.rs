@@ -8,6 +8,7 @@
 //! | `from_spec`, `to_spec` | config.json -> libcontainer's `config`, and what an exec'd process takes from that |
 //! | `dir` | the directory and its files, by descriptor |
 //! | `creating` | what is on disk before a container is made, and undoing one that was cut short |
+//! | `lock` | one command at a time that changes it |
 //! | `status` | init and the status |
 //! | `report` | what `state` and `list` print |
 //! | `rewrite` | changing a state and keeping what we do not know |
@@ -15,6 +16,7 @@
 mod creating;
 mod dir;
 mod from_spec;
+mod lock;
 mod object;
 mod report;
 mod resources;
@@ -29,6 +31,7 @@ mod types;
 pub use creating::{Aborted, Claim, Creating, Intent};
 pub use dir::{ContainerDir, Root, check_id, does_not_exist};
 pub use from_spec::Origin;
+pub use lock::Lock;
 pub use report::{OCI_VERSION, Report, annotations, bundle, now, rfc3339_nano};
 pub use resources::{Cgroup, DeviceRule, HugepageLimit, InterfacePriority, Rdma, ThrottleDevice, WeightDevice};
 pub use seccomp::{Arg, Seccomp, Syscall};

@@ -36,4 +36,5 @@ mod seccomp;
 mod security;
 mod spec;
 mod state_format;
+mod update;
 mod userns;

@@ -80,7 +80,9 @@ fn memory(out: &mut Vec<Setting>, m: &Memory) -> Result<()> {
 
 fn cpu(out: &mut Vec<Setting>, c: &Cpu) {
     if let Some(shares @ 1..) = c.shares {
-        out.push(Setting { read_back: true, ..set("cpu.shares", shares, "/linux/resources/cpu/shares") });
+        // An idle cgroup takes none; one that ceases to be idle takes them only then.
+        let setting = set("cpu.shares", shares, "/linux/resources/cpu/shares");
+        out.push(Setting { read_back: true, retry: c.idle.is_some(), ..setting });
     }
     // The kernel checks quota/period (and burst) against the parent's at each write; between old and new values that can
     // fail where the pair would not.
@@ -190,13 +192,14 @@ mod tests {
                 &[
                     "cpuset.cpus=0-1 (early)",
                     "cpuset.mems=0 (early)",
-                    "cpu.shares=1024 (read back)",
+                    "cpu.shares=1024 (retry) (read back)",
                     "cpu.cfs_period_us=100000 (retry)",
                     "cpu.cfs_burst_us=0 (optional) (retry)",
                     "cpu.cfs_quota_us=50000",
                     "cpu.idle=1",
                 ],
             ),
+            (r#"{"cpu":{"shares":1024}}"#, &["cpu.shares=1024 (read back)"]),
             (
                 r#"{"cpu":{"realtimeRuntime":950000,"realtimePeriod":1000000}}"#,
                 &["cpu.rt_period_us=1000000 (retry) (early)", "cpu.rt_runtime_us=950000 (early)"],

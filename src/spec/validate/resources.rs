@@ -26,6 +26,10 @@ impl Check<'_> {
                 self.error(format!("{at}/hugepageLimits/{i}/pageSize"), format!("invalid hugepage size {size}"));
             }
         }
+        if let Some(cpu) = &resources.cpu {
+            self.no_nul(format!("{at}/cpu/cpus"), "cpus", &cpu.cpus);
+            self.no_nul(format!("{at}/cpu/mems"), "mems", &cpu.mems);
+        }
         let swappiness = resources.memory.as_ref().and_then(|m| m.swappiness);
         if let Some(value) = swappiness.filter(|value| *value > 100 && !self.host.cgroup_v2) {
             let why = format!("invalid memory swappiness value: {value} (valid range is 0-100)");

@@ -13,7 +13,7 @@ mod runtime;
 pub mod stepper;
 
 pub use bundle::{Bundle, base_config};
-pub use command::{Beside, Command, drain};
+pub use command::{Beside, Command, Out, drain};
 pub use runtime::{Runtime, other_runtime};
 pub use serde_json::{Value, json};
 

@@ -1,0 +1,89 @@
+//! New limits for a container that exists, whole or not at all: if the kernel refuses one of them, or the state cannot be
+//! written, those that were written before it are put back. `merge` says what a request means. Knows nothing of flags.
+
+pub mod merge;
+
+use std::time::Duration;
+
+use crate::cgroup::{Before, Cgroup, Host, OwnedCgroup, Paths, Settings};
+use crate::container::Container;
+use crate::error::{Error, Result};
+use crate::host;
+use crate::log;
+use crate::spec::{Resources, problem, validate};
+use crate::state::{State, Status, not_running};
+
+/// How long another update may take: one that hangs must not make a row of them hang.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// What is asked for.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Request {
+    /// As `linux.resources`; device rules in it are ignored.
+    pub resources: Resources,
+    /// Intel RDT; empty: as it is.
+    pub l3_cache_schema: String,
+    /// Intel RDT; empty: as it is.
+    pub mem_bw_schema: String,
+}
+
+/// Changes the limits of a container that is created, running or paused.
+///
+/// # Errors
+/// `container not running`; a value that cannot be meant, or that the kernel refuses. Fields are named as those of config.json.
+pub fn update(container: &Container, request: Request) -> Result<()> {
+    let _lock = container.dir.lock(PATIENCE)?;
+    if container.status()? == Status::Stopped {
+        return Err(not_running());
+    }
+    let host = Host::detect()?;
+    // A GPU may have been let in by others since: what is said of devices here is what config.json has said, not news.
+    let resources = Resources { devices: Vec::new(), ..request.resources };
+    let problems = validate::validate_resources(&resources, &host::facts(&host));
+    if let Some(e) = problem::join(&problems, "resources") {
+        return Err(e);
+    }
+    intel_rdt(&request.l3_cache_schema, &request.mem_bw_schema)?;
+    let mut written = None;
+    let result = container.dir.update(|state| change(&host, state, &resources, &mut written));
+    if let (Err(_), Some((cgroup, before))) = (&result, &written)
+        && let Err(e) = cgroup.restore(before)
+    {
+        log::warn(format_args!(
+            "Setting back cgroup configs failed due to error: {e}, your state.json and actual configs might be inconsistent."
+        ));
+    }
+    result.map(drop)
+}
+
+/// Writes to the kernel. What it takes to go back is in `written` before the first write.
+fn change(host: &Host, state: &mut State, request: &Resources, written: &mut Option<(Cgroup, Before)>) -> Result<()> {
+    let merged = merge::merge(host.version(), &state.config.cgroups, request)?;
+    for section in &merged.left_out {
+        log::warn(format_args!("update does not change {section}: the container keeps what it was created with"));
+    }
+    let settings = Settings::new(host.version(), &merged.write)?;
+    state.config.cgroups = merged.saved;
+    if settings.is_empty() {
+        return Ok(());
+    }
+    let owned = OwnedCgroup::new(host, &Paths(state.cgroup_paths.clone()))?;
+    let cgroup = owned.ok_or_else(|| Error::new("cannot set limits: the container has no cgroup"))?.open()?;
+    let before = cgroup.before(&settings);
+    let (cgroup, _) = written.insert((cgroup, before));
+    cgroup.apply(&settings, None, state.config.rootless_cgroups)
+}
+
+fn intel_rdt(l3_cache: &str, mem_bw: &str) -> Result<()> {
+    if l3_cache.is_empty() && mem_bw.is_empty() {
+        return Ok(());
+    }
+    let offered = host::rdt();
+    if !l3_cache.is_empty() && !offered.l3 {
+        return Err(Error::new("Intel RDT/CAT: l3 cache schema is not enabled"));
+    }
+    if !mem_bw.is_empty() && !offered.mb {
+        return Err(Error::new("Intel RDT/MBA: memory bandwidth schema is not enabled"));
+    }
+    Err(Error::new("updating a non-existent Intel RDT configuration is not supported"))
+}
