@@ -99,14 +99,17 @@ impl Container {
         if signal == libc::SIGKILL { self.thaw_to_die(cgroup::is_frozen(&self.paths())?) } else { Ok(()) }
     }
 
-    /// Processes frozen by cgroup v1 die only once they are thawed.
+    /// Processes frozen by cgroup v1 die only once they are thawed; a container can freeze cgroups below its own, too.
     fn thaw_to_die(&self, frozen: bool) -> Result<()> {
-        if frozen { self.thaw() } else { Ok(()) }
+        if !frozen && !cgroup::has_frozen_below(&self.paths()) {
+            return Ok(());
+        }
+        self.cgroup()?.map_or(Ok(()), |cgroup| cgroup.thaw_to_die())
     }
 
     fn kill_all(&self) -> Result<()> {
         let killed = match self.cgroup() {
-            Ok(Some(cgroup)) if cgroup.exists() => cgroup.kill_all(),
+            Ok(Some(cgroup)) if cgroup.exists() => cgroup.kill_all().and_then(|()| self.kill_init_elsewhere()),
             Ok(_) => {
                 // Without a cgroup nobody knows what else is of this container.
                 let init = self.state.init()?.ok_or_else(|| not_running().doing("unable to kill all processes"))?;
@@ -124,6 +127,14 @@ impl Container {
         }
     }
 
+    /// Init may have been moved out of the cgroup.
+    fn kill_init_elsewhere(&self) -> Result<()> {
+        match self.state.init()?.map(|init| init.kill(libc::SIGKILL)) {
+            Some(Err(e)) if !is_not_running(&e) => Err(e),
+            _ => Ok(()),
+        }
+    }
+
     /// Freezes a running or created container.
     ///
     /// # Errors
@@ -133,8 +144,7 @@ impl Container {
             Status::Running | Status::Created => {}
             _ => return Err(not_running()),
         }
-        let cgroup = self.cgroup()?.ok_or_else(|| Error::new("unable to freeze: the container has no cgroup"))?;
-        cgroup.freeze()
+        self.freezable()?.freeze()
     }
 
     /// Thaws a paused container.
@@ -145,7 +155,17 @@ impl Container {
         if self.status()? != Status::Paused {
             return Err(Error::new("container not paused"));
         }
-        self.thaw()
+        self.freezable()?.thaw()
+    }
+
+    /// The cgroup, if init is in it: to stop what else may be in there would not stop the container.
+    fn freezable(&self) -> Result<OwnedCgroup> {
+        let cgroup = self.cgroup()?.ok_or_else(|| Error::new("unable to freeze: the container has no cgroup"))?;
+        if !cgroup.can_freeze(self.state.init_process_pid)? {
+            return Err(Error::new("unable to freeze: the container's init is not in its cgroup")
+                .hint("somebody has moved it, or the state file names another cgroup"));
+        }
+        Ok(cgroup)
     }
 
     /// Ends what is left of a container whose init has ended: processes, cgroup, state, in this order; a call that was
@@ -186,10 +206,6 @@ impl Container {
             return Ok(());
         }
         remove_group(&self.state.intel_rdt_path)
-    }
-
-    fn thaw(&self) -> Result<()> {
-        self.cgroup()?.map_or(Ok(()), |cgroup| cgroup.thaw())
     }
 
     fn paths(&self) -> Paths {

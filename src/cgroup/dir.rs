@@ -5,8 +5,9 @@ use std::ffi::{CStr, CString};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use nix::dir::Type;
-use nix::fcntl::{AT_FDCWD, OFlag, openat};
+use nix::fcntl::{AT_FDCWD, OFlag, OpenHow, ResolveFlag, openat, openat2};
 use nix::sys::stat::Mode;
+use nix::sys::statfs::{CGROUP_SUPER_MAGIC, CGROUP2_SUPER_MAGIC, fstatfs};
 use nix::unistd::{read, write};
 
 use crate::error::{Context, Errno, Error, Result};
@@ -30,6 +31,21 @@ impl Dir {
         let flags = OFlag::O_RDONLY | OFlag::O_DIRECTORY | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
         let fd = openat(AT_FDCWD, path.as_str(), flags, Mode::empty())
             .map_err(|e| Error::sys(format_args!("open {path}"), e))?;
+        Ok(Dir { path, fd: Some(fd) })
+    }
+
+    /// Opens the cgroup `below` the mount of a hierarchy for something that cannot be undone: `EXDEV` if another file system
+    /// is mounted over it, over one above it or over the hierarchy. In that one we would kill, freeze or remove who knows what.
+    pub(super) fn open_unhidden(mount: &str, below: &str) -> Result<Dir> {
+        let path = format!("{mount}{below}");
+        let fail = |e| Error::sys(format_args!("open {path}"), e);
+        let flags = OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
+        let mount = openat(AT_FDCWD, mount, flags, Mode::empty()).map_err(fail)?;
+        let found = fstatfs(&mount).map_err(fail)?.filesystem_type();
+        if found != CGROUP_SUPER_MAGIC && found != CGROUP2_SUPER_MAGIC {
+            return Err(fail(Errno::EXDEV));
+        }
+        let fd = openat2(&mount, below.trim_start_matches('/'), here(ResolveFlag::RESOLVE_BENEATH)).map_err(fail)?;
         Ok(Dir { path, fd: Some(fd) })
     }
 
@@ -116,6 +132,18 @@ impl Dir {
     }
 }
 
+/// A directory of the same mount, and not by a link.
+fn here(more: ResolveFlag) -> OpenHow {
+    OpenHow::new()
+        .flags(OFlag::O_RDONLY | OFlag::O_DIRECTORY | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC)
+        .resolve(ResolveFlag::RESOLVE_NO_XDEV | ResolveFlag::RESOLVE_NO_SYMLINKS | more)
+}
+
+/// Opens a directory below `at`; `EXDEV` if something is mounted over it.
+pub(super) fn open_child(at: BorrowedFd<'_>, name: &CStr) -> std::result::Result<OwnedFd, Errno> {
+    openat2(at, name, here(ResolveFlag::empty()))
+}
+
 /// Opens a directory below `at`.
 pub(super) fn open_dir(at: BorrowedFd<'_>, name: &CStr) -> std::result::Result<OwnedFd, Errno> {
     openat(at, name, OFlag::O_RDONLY | OFlag::O_DIRECTORY | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC, Mode::empty())
@@ -137,6 +165,12 @@ pub(super) fn list_dirs(dir: BorrowedFd<'_>) -> std::result::Result<Vec<CString>
 /// Reads a file below `at` to its end.
 pub(super) fn read_at(at: BorrowedFd<'_>, file: &str) -> std::result::Result<String, Errno> {
     read_to_end(&openat(at, file, OFlag::O_RDONLY | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC, Mode::empty())?)
+}
+
+/// Writes one value into a file below `at`.
+pub(super) fn write_at(at: BorrowedFd<'_>, file: &str, value: &str) -> std::result::Result<(), Errno> {
+    let fd = openat(at, file, OFlag::O_WRONLY | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC, Mode::empty())?;
+    write(&fd, value.as_bytes()).map(drop)
 }
 
 /// Reads a file of procfs or cgroupfs to its end.

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::create::{Cgroup, Place};
-use super::host::{Host, Membership, Version};
+use super::host::{Membership, Version};
 use super::owned::OwnedCgroup;
 use super::paths::clean;
 use crate::error::{Error, Result};
@@ -30,17 +30,16 @@ impl OwnedCgroup {
 }
 
 impl Cgroup {
-    /// v2: where a process is now. For an exec whose container's cgroup takes no processes (`EBUSY` of clone3: it has
-    /// children with controllers) because its init has moved below. Without `--cgroup` only.
-    pub fn of_process(host: &Host, pid: i32) -> Result<Cgroup> {
+    /// Turns to where a process is now in the unified hierarchy. For an exec whose container's cgroup takes no processes
+    /// (`EBUSY` of clone3: it has children with controllers) because its init has moved below.
+    pub fn follow(&mut self, pid: i32) -> Result<()> {
         let here = Membership::of(pid)?.ok_or_else(|| Error::new(format!("process {pid} is gone")))?;
-        let unified = host.hierarchies.iter().filter(|h| h.version == Version::V2);
-        let places = unified.map(|hierarchy| {
-            let path = here.directory(hierarchy);
+        for place in self.places.iter_mut().filter(|place| place.hierarchy.version == Version::V2) {
+            let path = here.directory(&place.hierarchy);
             let path = path.ok_or_else(|| Error::new(format!("the cgroup of process {pid} cannot be seen here")))?;
-            Place::open(hierarchy.clone(), path, false)
-        });
-        Ok(Cgroup::of(places.collect::<Result<_>>()?))
+            *place = Place::open(place.hierarchy.clone(), path, false)?;
+        }
+        Ok(())
     }
 }
 
@@ -66,7 +65,7 @@ fn escapes(path: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::cgroup::Paths;
+    use crate::cgroup::{Host, Paths};
 
     #[test]
     fn escapes_are_found() {

@@ -219,6 +219,13 @@ impl Membership {
         })
     }
 
+    /// True if the process is in the cgroup of this directory, or in one below it.
+    pub fn is_in(&self, hierarchy: &Hierarchy, path: &str) -> bool {
+        let here = self.directory(hierarchy);
+        let below = here.as_deref().and_then(|here| here.strip_prefix(path));
+        below.is_some_and(|below| below.is_empty() || below.starts_with('/'))
+    }
+
     /// The directory of that path, below the mount of its hierarchy. `None` if it is not below what is mounted there (a
     /// cgroup namespace or a bind mount hides it) or was removed.
     pub fn directory(&self, hierarchy: &Hierarchy) -> Option<String> {

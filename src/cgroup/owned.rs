@@ -9,9 +9,10 @@ use std::time::{Duration, Instant};
 
 use nix::fcntl::{AT_FDCWD, OFlag};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
-use nix::unistd::{UnlinkatFlags, getpid, unlinkat};
+use nix::sys::stat::lstat;
+use nix::unistd::{UnlinkatFlags, getpid, getppid, unlinkat};
 
-use super::dir::{Dir, list_dirs, open_dir};
+use super::dir::{Dir, list_dirs, open_child, open_dir, read_file, write_at};
 use super::host::{Hierarchy, Host, Membership, Version};
 use super::paths::{Paths, clean};
 use crate::error::{Context, Errno, Error, Result};
@@ -74,7 +75,8 @@ impl OwnedCgroup {
 
     /// The cgroup is there (on v1: in the hierarchy that is asked for processes).
     pub fn exists(&self) -> bool {
-        self.main().is_some_and(|node| Dir::open(node.path.as_str()).is_ok())
+        // What cannot be looked at is there.
+        self.main().is_some_and(|node| !matches!(node.open_unhidden(), Ok(None)))
     }
 
     /// All processes of the cgroup and those below it, as pids of our pid namespace. None if it does not exist.
@@ -93,17 +95,19 @@ impl OwnedCgroup {
     /// are thawed to die. Does not wait for their end. Nothing happens if the cgroup does not exist.
     pub fn kill_all(&self) -> Result<()> {
         let Some(main) = self.main() else { return Ok(()) };
-        main.refuse_if_not_ours_alone()?;
-        if let Some(unified) = self.nodes.iter().find(|node| node.hierarchy.version == Version::V2) {
-            if unified.path != main.path {
-                unified.refuse_if_not_ours_alone()?;
-            }
-            match Dir::at(unified.path.as_str()).write("cgroup.kill", "1") {
+        let checked = main.open_ours()?;
+        let unified = match self.nodes.iter().find(|node| node.hierarchy.version == Version::V2) {
+            Some(node) if node.path == main.path => checked,
+            Some(node) => node.open_ours()?,
+            None => None,
+        };
+        if let Some(unified) = unified {
+            match unified.write("cgroup.kill", "1") {
                 Ok(()) if self.nodes.len() == 1 => return Ok(()),
                 // On hybrid that was the fast way; but who made the container may have entered v1 alone.
                 Ok(()) => {}
-                // Before Linux 5.14, or no cgroup there; a threaded one refuses.
-                Err(e) if matches!(e.errno(), Some(Errno::ENOENT | Errno::EOPNOTSUPP)) => {}
+                // Before Linux 5.14; a threaded one refuses.
+                Err(e) if matches!(e.errno(), Some(Errno::ENOENT | Errno::ENODEV | Errno::EOPNOTSUPP)) => {}
                 Err(e) => return Err(e),
             }
         }
@@ -122,34 +126,51 @@ impl OwnedCgroup {
                 result = main.kill_each();
             }
         }
-        let thawed = if frozen { self.thaw() } else { Ok(()) };
-        result.and(thawed).map(drop)
+        let thawed = self.thaw_to_die();
+        result.and(if frozen { thawed } else { Ok(()) }.map(|()| 0)).map(drop)
     }
 
     /// Stops every process until [`OwnedCgroup::thaw`]; returns when all have stopped.
     pub fn freeze(&self) -> Result<()> {
         let node = self.freezer().ok_or_else(|| Error::new("unable to freeze: no freezer cgroup"))?;
-        node.refuse_if_not_ours_alone()?;
-        let dir = Dir::at(node.path.as_str());
+        let gone = || Error::new(format!("unable to freeze: cgroup {} does not exist", node.path));
+        let dir = node.open_ours()?.ok_or_else(gone)?;
         let result = match node.hierarchy.version {
             Version::V1 => freeze_v1(&dir),
             Version::V2 => freeze_v2(&dir),
         };
         if result.is_err() {
             // Half-frozen is worse than running; the first error is the one to tell.
-            let _ = self.thaw();
+            let _ = thaw_at(&node.hierarchy, &dir);
         }
         result
+    }
+
+    /// True if that process is among those that [`OwnedCgroup::freeze`] stops.
+    pub fn can_freeze(&self, pid: i32) -> Result<bool> {
+        let Some(node) = self.freezer() else { return Ok(false) };
+        Ok(Membership::of(pid)?.is_some_and(|membership| membership.is_in(&node.hierarchy, &node.path)))
     }
 
     /// Lets them go on.
     pub fn thaw(&self) -> Result<()> {
         let Some(node) = self.freezer() else { return Ok(()) };
-        let dir = Dir::at(node.path.as_str());
-        match node.hierarchy.version {
-            Version::V1 => dir.write("freezer.state", "THAWED"),
-            Version::V2 => dir.write("cgroup.freeze", "0"),
+        node.open_ours()?.map_or(Ok(()), |dir| thaw_at(&node.hierarchy, &dir))
+    }
+
+    /// Lets those that were sent SIGKILL die, which on v1 a frozen process does not: also in cgroups that the container itself
+    /// has frozen below its own. On v2 they die as they are.
+    pub fn thaw_to_die(&self) -> Result<()> {
+        let Some(node) = self.freezer() else { return Ok(()) };
+        let Some(top) = node.open_ours()? else { return Ok(()) };
+        if node.hierarchy.version == Version::V2 {
+            return thaw_at(&node.hierarchy, &top);
         }
+        let thaw = |dir: BorrowedFd<'_>| match write_at(dir, "freezer.state", "THAWED") {
+            Ok(()) | Err(Errno::ENOENT | Errno::ENODEV) => Ok(()),
+            Err(e) => Err(Error::sys(format_args!("thaw {}", top.path), e)),
+        };
+        walk(&top, thaw, |_, _| {}).map(drop)
     }
 
     /// Removes the cgroup from every hierarchy with all that the container has made below it. Waits about a second for
@@ -216,25 +237,59 @@ fn failed_to_remove(left: &[&Node], first: &Error) -> Error {
 }
 
 impl Node {
+    /// All processes of the subtree. 0 is one that our pid namespace does not show (v2; v1 leaves it out).
     pub(super) fn pids(&self) -> Result<Vec<i32>> {
         let mut pids = Vec::new();
-        match Dir::open(self.path.as_str()) {
-            Ok(dir) => subtree_pids(&dir, &mut pids)?,
-            Err(e) if e.errno() == Some(Errno::ENOENT) => {}
-            Err(e) => return Err(e),
+        if let Some(dir) = self.open_unhidden()? {
+            subtree_pids(&dir, &mut pids)?;
         }
         Ok(pids)
     }
 
-    /// The last line of defence, asked of the kernel: a container's cgroup has neither us in it nor the first process of
-    /// our pid namespace. If it has, it is our own cgroup, an ancestor of it, or the host's.
-    fn refuse_if_not_ours_alone(&self) -> Result<()> {
-        let own = getpid().as_raw();
-        match self.pids()?.into_iter().find(|pid| *pid == own || *pid == 1) {
-            None => Ok(()),
-            Some(1) => Err(Error::new(format!("refusing to touch cgroup {}: process 1 is in it", self.path))),
-            Some(_) => Err(Error::new(format!("refusing to touch cgroup {}: this process itself is in it", self.path))),
+    /// The directory; none if it does not exist.
+    fn open_unhidden(&self) -> Result<Option<Dir>> {
+        let below = self.path.strip_prefix(self.hierarchy.mount.as_str()).unwrap_or_default();
+        match Dir::open_unhidden(&self.hierarchy.mount, below) {
+            Ok(dir) => Ok(Some(dir)),
+            Err(e) if matches!(e.errno(), Some(Errno::ENOENT | Errno::ENODEV)) => Ok(None),
+            Err(e) if matches!(e.errno(), Some(Errno::EXDEV | Errno::ELOOP)) => {
+                Err(self.refusal("something else is mounted over it").hint("umount it, then try again"))
+            }
+            Err(e) => Err(e),
         }
+    }
+
+    fn refusal(&self, why: &str) -> Error {
+        Error::new(format!("refusing to touch cgroup {}: {why}", self.path))
+    }
+
+    /// The last line of defence, asked of the kernel: a container's cgroup has neither us in it, nor who called us, nor the
+    /// first process of our pid namespace. If it has, it is our own cgroup, an ancestor of it, or the host's. Nor has it processes
+    /// from outside of our pid namespace: those of our containers are in ours, or in one below it.
+    fn open_ours(&self) -> Result<Option<Dir>> {
+        let Some(dir) = self.open_unhidden()? else { return Ok(None) };
+        // By name, too: something may be mounted over the part in which we are.
+        if Membership::own()?.is_in(&self.hierarchy, &self.path) {
+            return Err(self.refusal("this process itself is in it"));
+        }
+        let (own, caller) = (getpid().as_raw(), getppid().as_raw());
+        let mut seen = Vec::new();
+        // A process that has ended between two steps of the kernel's has no number either, but not twice.
+        for _ in 0..3 {
+            seen.clear();
+            subtree_pids(&dir, &mut seen)?;
+            if !seen.contains(&0) {
+                break;
+            }
+        }
+        let why = |pid: &i32| match *pid {
+            0 => Some("it has processes of another pid namespace"),
+            1 => Some("process 1 is in it"),
+            pid if pid == own => Some("this process itself is in it"),
+            pid if pid == caller => Some("the process that called us is in it"),
+            _ => None,
+        };
+        seen.iter().find_map(why).map_or(Ok(Some(dir)), |why| Err(self.refusal(why)))
     }
 
     /// One round of SIGKILL; how many were there. A pid is signalled through a descriptor that was opened before its cgroup
@@ -256,36 +311,37 @@ impl Node {
     fn kill_if_here(&self, pid: i32) -> Result<()> {
         let fd = PidFd::open(pid).map_err(|e| Error::sys(format_args!("pidfd_open {pid}"), e))?;
         let Some(membership) = Membership::of(pid)? else { return Ok(()) };
-        let here = membership.directory(&self.hierarchy).is_some_and(|dir| {
-            dir.strip_prefix(self.path.as_str()).is_some_and(|below| below.is_empty() || below.starts_with('/'))
-        });
-        if here {
+        if membership.is_in(&self.hierarchy, &self.path) {
             fd.send_signal(libc::SIGKILL).map_err(|e| Error::sys(format_args!("kill {pid}"), e))?;
         }
         Ok(())
     }
 
     fn remove(&self) -> Result<()> {
+        let fail = |e| Error::sys(format_args!("rmdir {}", self.path), e);
         match rmdir(AT_FDCWD, self.path.as_str()) {
             Ok(()) | Err(Errno::ENOENT) => Ok(()),
             Err(Errno::EBUSY) => {
-                self.refuse_if_not_ours_alone()?;
-                match Dir::open(self.path.as_str()) {
-                    Ok(dir) => remove_below(&dir)?,
-                    Err(e) if e.errno() == Some(Errno::ENOENT) => return Ok(()),
-                    Err(e) => return Err(e),
-                }
+                let Some(dir) = self.open_ours()? else { return Ok(()) };
+                let whole = remove_below(&dir)?;
                 match rmdir(AT_FDCWD, self.path.as_str()) {
                     Ok(()) | Err(Errno::ENOENT) => Ok(()),
-                    Err(e) => Err(Error::sys(format_args!("rmdir {}", self.path), e)),
+                    Err(e) if whole => Err(fail(e)),
+                    Err(e) => Err(fail(e).hint("something is mounted over a cgroup below it: umount that")),
                 }
             }
             // A read-only cgroupfs answers before it has looked.
-            Err(Errno::EROFS) if Dir::open(self.path.as_str()).is_err_and(|e| e.errno() == Some(Errno::ENOENT)) => {
-                Ok(())
-            }
-            Err(e) => Err(Error::sys(format_args!("rmdir {}", self.path), e)),
+            Err(Errno::EROFS) if matches!(self.open_unhidden(), Ok(None)) => Ok(()),
+            Err(e) => Err(fail(e)),
         }
+    }
+}
+
+/// Lets the cgroup go on, as far as it was frozen itself.
+fn thaw_at(hierarchy: &Hierarchy, dir: &Dir) -> Result<()> {
+    match hierarchy.version {
+        Version::V1 => dir.write("freezer.state", "THAWED"),
+        Version::V2 => dir.write("cgroup.freeze", "0"),
     }
 }
 
@@ -294,19 +350,21 @@ fn rmdir<P: ?Sized + nix::NixPath>(at: BorrowedFd<'_>, name: &P) -> std::result:
 }
 
 /// A walk below `top` with one descriptor however deep it is: the container may have nested its cgroups deeper than a path
-/// is long or than we may have descriptors. `visit` sees each cgroup when the walk comes to it.
+/// is long or than we may have descriptors. `visit` sees each cgroup when the walk comes to it. What something is mounted over
+/// is left out: the result is whether that was nothing.
 fn walk(
     top: &Dir,
     mut visit: impl FnMut(BorrowedFd<'_>) -> Result<()>,
     mut leave: impl FnMut(BorrowedFd<'_>, &CStr),
-) -> Result<()> {
+) -> Result<bool> {
     let fail = |e| Error::sys(format_args!("walk {}", top.path), e);
+    let mut whole = true;
     let mut at: OwnedFd = open_dir(top.fd().unwrap_or(AT_FDCWD), c".").map_err(fail)?;
     visit(at.as_fd())?;
     let mut levels = vec![(CString::default(), list_dirs(at.as_fd()).map_err(fail)?)];
     while let Some((_, todo)) = levels.last_mut() {
         match todo.pop() {
-            Some(child) => match open_dir(at.as_fd(), &child) {
+            Some(child) => match open_child(at.as_fd(), &child) {
                 Ok(fd) => {
                     visit(fd.as_fd())?;
                     levels.push((child, list_dirs(fd.as_fd()).map_err(fail)?));
@@ -314,6 +372,7 @@ fn walk(
                 }
                 // Removed in the meantime.
                 Err(Errno::ENOENT | Errno::ENODEV) => {}
+                Err(Errno::EXDEV | Errno::ELOOP) => whole = false,
                 Err(e) => return Err(fail(e)),
             },
             None => {
@@ -325,31 +384,49 @@ fn walk(
             }
         }
     }
-    Ok(())
+    Ok(whole)
 }
 
 /// The processes of `top` and of all cgroups below it.
 fn subtree_pids(top: &Dir, pids: &mut Vec<i32>) -> Result<()> {
+    let mut threaded = false;
     let read = |dir: BorrowedFd<'_>| {
-        let procs = super::dir::read_at(dir, "cgroup.procs");
-        let procs = match procs {
-            // A threaded cgroup (v2) lists its processes only at the top of its domain.
-            Err(Errno::EOPNOTSUPP) => super::dir::read_at(dir, "cgroup.threads"),
-            other => other,
+        let (procs, threads) = match super::dir::read_at(dir, "cgroup.procs") {
+            // A threaded cgroup (v2) lists its processes only at the top of its domain, which may be above `top`.
+            Err(Errno::EOPNOTSUPP) => (super::dir::read_at(dir, "cgroup.threads"), true),
+            other => (other, false),
         };
+        threaded |= threads;
         match procs {
-            // 0 is a process that our pid namespace does not show.
-            Ok(text) => pids.extend(text.lines().filter_map(|line| line.parse::<i32>().ok())),
+            Ok(text) => {
+                let listed = text.lines().filter_map(|line| line.parse::<i32>().ok());
+                pids.extend(listed.filter_map(|id| if threads { thread_group(id) } else { Some(id) }));
+            }
             Err(Errno::ENOENT | Errno::ENODEV) => {}
             Err(e) => return Err(Error::sys(format_args!("read {}: cgroup.procs", top.path), e)),
         }
         Ok(())
     };
-    walk(top, read, |_, _| {})
+    walk(top, read, |_, _| {})?;
+    if threaded {
+        pids.sort_unstable();
+        pids.dedup();
+    }
+    Ok(())
 }
 
-/// Removes every cgroup below `top` that has no processes; what stays makes the rmdir of `top` fail.
-fn remove_below(top: &Dir) -> Result<()> {
+/// The process of a thread; none if it has ended.
+fn thread_group(tid: i32) -> Option<i32> {
+    if tid == 0 {
+        return Some(0);
+    }
+    let status = read_file(&format!("/proc/{tid}/status")).ok()?;
+    status.lines().find_map(|line| line.strip_prefix("Tgid:")?.trim().parse().ok())
+}
+
+/// Removes every cgroup below `top` that has no processes; what stays makes the rmdir of `top` fail. False if something is
+/// mounted over one of them.
+fn remove_below(top: &Dir) -> Result<bool> {
     walk(
         top,
         |_| Ok(()),
@@ -416,6 +493,12 @@ pub fn is_frozen(paths: &Paths) -> Result<bool> {
         Err(e) if matches!(e.errno(), Some(Errno::ENOENT | Errno::ENODEV)) => Ok(false),
         other => other.doing(|| "unable to get cgroup freezer state"),
     }
+}
+
+/// Whether v1 processes may be frozen in cgroups below: whether there are any. One system call.
+pub fn has_frozen_below(paths: &Paths) -> bool {
+    // A directory of cgroupfs has two links, and one for each directory in it.
+    paths.get("freezer").is_some_and(|path| lstat(path).is_ok_and(|stat| stat.st_nlink > 2))
 }
 
 fn is_frozen_v1(dir: &Dir) -> Result<bool> {

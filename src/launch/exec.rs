@@ -5,7 +5,7 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::path::PathBuf;
 
 use super::console::{self, HostTerminal};
-use super::execute::{Execution, Identity, Process, host_id};
+use super::execute::{Busy, Execution, Identity, Process, host_id};
 use super::facts;
 use super::fds::ExtraFds;
 use super::foreground::{self, Foreground, Signals};
@@ -134,6 +134,8 @@ pub fn exec(args: &Arguments, target: &Target, mut process: spec::Process) -> Re
     execution.init = Some(init.pidfd.as_fd());
     execution.init_root = init_root(&init)?;
     execution.cgroup = cgroup(target, &facts, args)?;
+    // Who names a cgroup, be it `/`, means that one.
+    execution.busy = if args.sub_cgroups.is_empty() { Busy::FollowInit } else { Busy::Fail };
     execution.stdio = stdio.child;
     if let Err(e) = execution.run() {
         if let Some(process) = &execution.process {
@@ -223,9 +225,6 @@ fn cgroup(target: &Target, facts: &Facts, args: &Arguments) -> Result<Option<Cgr
     match owned.open_sub(&args.sub_cgroups) {
         Ok(cgroup) => Ok(Some(cgroup)),
         Err(_) if target.state.config.rootless_cgroups => Ok(None),
-        Err(e) if e.errno() == Some(Errno::EBUSY) && args.sub_cgroups.is_empty() => {
-            Cgroup::of_process(&facts.cgroups, target.state.init_process_pid).map(Some)
-        }
         Err(e) => Err(e).doing(|| "error adding the process to cgroups"),
     }
 }

@@ -53,6 +53,15 @@ pub struct Identity<'a> {
     pub agent: Option<(&'a str, &'a str)>,
 }
 
+/// What to do if the cgroup has children with controllers, which on v2 keeps processes out of it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Busy {
+    /// Fail.
+    Fail,
+    /// Enter the one to which init has moved; it must have, or there could be no such children.
+    FollowInit,
+}
+
 /// What is being executed, and what has come of it so far.
 pub struct Execution<'a> {
     /// The plan.
@@ -67,6 +76,8 @@ pub struct Execution<'a> {
     pub cgroup: Option<Cgroup>,
     /// What to do without permission for cgroups.
     pub denied: Denied,
+    /// What to do if it takes no processes.
+    pub busy: Busy,
     /// The state directory (create).
     pub creating: Option<&'a mut Creating>,
     /// The container's init (exec).
@@ -97,6 +108,7 @@ impl<'a> Execution<'a> {
             cgroup_paths: Paths::default(),
             cgroup: None,
             denied: Denied::Fail,
+            busy: Busy::Fail,
             creating: None,
             init: None,
             init_root: None,
@@ -225,10 +237,9 @@ impl<'a> Execution<'a> {
         ];
         let args: Vec<CString> = words.into_iter().filter_map(|w| CString::new(w).ok()).collect();
         let inherit: Vec<RawFd> = numbers.into_iter().filter(|fd| *fd >= 0).chain([plan.as_raw_fd()]).collect();
-        let cgroup = self.cgroup.as_ref().filter(|_| into).and_then(Cgroup::clone_into);
         let start = Start {
             namespaces: namespaces.0,
-            cgroup,
+            cgroup: None,
             executable: executable.as_fd(),
             args: &args,
             sync: childs.as_fd(),
@@ -236,7 +247,11 @@ impl<'a> Execution<'a> {
             stdio: [0, 1, 2].map(|i| self.stdio.get(i).and_then(Option::as_ref).map(AsRawFd::as_raw_fd)),
             waits_for_maps: maps_first,
         };
-        let (pid, pidfd) = clone::start(&start).map_err(|e| clone_failed(e, namespaces, cgroup.is_some()))?;
+        let cgroup = self.cgroup.as_mut().filter(|_| into);
+        let (pid, pidfd) = match (self.init, self.busy) {
+            (Some(init), Busy::FollowInit) => start_with_init(start, cgroup, init),
+            _ => start_in(start, cgroup.as_deref()),
+        }?;
         self.process = Some(Process { pid, pidfd, start_time: 0 });
         self.sync = Some(ours);
         // The child has its own: pipes end, and namespaces go, when it does.
@@ -459,6 +474,25 @@ fn pid_of(pidfd: BorrowedFd<'_>) -> Result<i32> {
     pid.filter(|pid| *pid > 0).ok_or_else(|| Error::new("the process of the container has ended already"))
 }
 
+fn start_in(start: Start<'_>, cgroup: Option<&Cgroup>) -> Result<(i32, PidFd)> {
+    let cgroup = cgroup.and_then(Cgroup::clone_into);
+    clone::start(&Start { cgroup, ..start })
+        .map_err(|e| clone_failed(e, Namespaces(start.namespaces), cgroup.is_some()))
+}
+
+/// In the container's cgroup, or where that takes no processes, in that of its init.
+fn start_with_init(start: Start<'_>, cgroup: Option<&mut Cgroup>, init: BorrowedFd<'_>) -> Result<(i32, PidFd)> {
+    match (start_in(start, cgroup.as_deref()), cgroup) {
+        (Err(e), Some(cgroup)) if e.errno() == Some(Errno::EBUSY) => {
+            cgroup.follow(pid_of(init)?)?;
+            // It was that process's, and no other's who has got its pid.
+            pid_of(init)?;
+            start_in(start, Some(cgroup))
+        }
+        (started, _) => started,
+    }
+}
+
 fn clone_failed(e: Errno, namespaces: Namespaces, into_cgroup: bool) -> Error {
     let error = Error::sys(format!("clone3 (namespaces {namespaces})"), e);
     match e {
@@ -467,7 +501,10 @@ fn clone_failed(e: Errno, namespaces: Namespaces, into_cgroup: bool) -> Error {
         Errno::EPERM => error.hint("creating namespaces takes CAP_SYS_ADMIN, or a user namespace in the configuration"),
         Errno::EAGAIN if into_cgroup => error.hint("the pids limit of the cgroup, or of one above it, is reached"),
         Errno::EBUSY if into_cgroup => {
-            error.hint("the cgroup has children with controllers: it takes no processes itself")
+            error.hint(
+                "the cgroup has children with controllers, so it takes no processes itself (cgroups(7), \"no internal processes\"): \
+                 name one of them",
+            )
         }
         _ => error,
     }

@@ -15,7 +15,7 @@ use nix::errno::Errno;
 use super::pidfd::PidFd;
 
 /// What to start.
-#[derive(Debug)]
+#[derive(Debug, Clone, Copy)]
 pub struct Start<'a> {
     /// `CLONE_NEW*`.
     pub namespaces: u64,

@@ -233,3 +233,34 @@ fn spec_asks_for_a_cgroup_namespace() {
         assert!(kinds.contains(&"cgroup"), "{kinds:?}");
     });
 }
+
+/// "No internal processes": a cgroup with controllers for its children takes none itself. `exec` goes where init has gone,
+/// unless it is told where.
+#[test]
+fn exec_follows_init() {
+    case(|b| {
+        unified(b);
+        let pid = running(b);
+        let dir = host::cgroup_dir("", &b.cgroup);
+        let controllers = host::read(dir.join("cgroup.controllers"));
+        let domain = controllers.split(' ').find(|c| ["memory", "io", "hugetlb", "rdma", "misc"].contains(c));
+        let domain = domain.unwrap_or_else(|| panic!("no controller: {controllers:?}"));
+        fs::create_dir(dir.join("leaf")).unwrap();
+        fs::create_dir(dir.join("other")).unwrap();
+        fs::write(dir.join("leaf/cgroup.procs"), pid.to_string()).unwrap();
+        fs::write(dir.join("cgroup.subtree_control"), format!("+{domain}")).unwrap();
+        let in_group = |flags: &[&str], path: &str| {
+            let groups = strings(&b.exec_report(flags)["cgroup"]);
+            assert!(groups.contains(&format!("0::{}{path}", b.cgroup)), "{flags:?}: {groups:?}");
+        };
+        in_group(&[], "/leaf");
+        in_group(&["--cgroup", "/other"], "/other");
+        in_group(&["--cgroup", "leaf/../other"], "/other");
+        let out = b.exec_with(&["--cgroup", "/"], &["true"]);
+        out.fails(255, "device or resource busy").err_has("it takes no processes itself");
+        b.exec_with(&["--cgroup", "memory:leaf"], &["true"]).fails(255, "unknown controller memory in SubCgroupPaths");
+        b.exec_with(&["--cgroup", "a/../../leaf"], &["true"]).fails(255, "bad sub cgroup path");
+        b.rt(&["delete", "--force", &b.id]).ok();
+        b.assert_gone();
+    });
+}

@@ -32,6 +32,7 @@ mod namespaces;
 mod process;
 mod robustness;
 mod rootfs;
+mod safety;
 mod seccomp;
 mod security;
 mod spec;

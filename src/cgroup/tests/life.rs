@@ -296,7 +296,9 @@ fn exec_enters_the_container_or_below() {
         // Where init is, wherever it has gone.
         sub("", "sub").unwrap().enter_unified(pid, Denied::Fail).unwrap();
         if t.host.unified_hierarchy().is_some() {
-            assert_eq!(place(&mut Cgroup::of_process(&t.host, pid).unwrap(), ""), format!("{own}/sub"));
+            let mut cgroup = sub("", "").unwrap();
+            cgroup.follow(pid).unwrap();
+            assert_eq!(place(&mut cgroup, ""), format!("{own}/sub"));
         }
         t.owned.kill_all().unwrap();
         assert_killed(&mut init);
