@@ -13,15 +13,19 @@
 #   --disk FILE        an ext4 image, mounted read-only at /payload
 #   --timeout S        for exec: of the command (default 600); for start: of the machine's whole life (default 3600)
 #
-# VM_DIR: where image.sh keeps the machines. One runs at a time: the next one waits. Its disk forgets what was written.
-# Exit status 255: the machine panicked, hangs or is gone; its console is in VM_DIR/run/console.log.
+# VM_DIR: where image.sh keeps the machines. One of those in it runs at a time: the next one waits. Its disk forgets what was
+# written. Exit status 255: the machine panicked, hangs or is gone; its console is in target/vm/run/console.log.
 set -euo pipefail
 
 here=$(cd "$(dirname "$0")" && pwd)
 export VM_DIR=${VM_DIR:-$here/../../target/vm}
 mkdir -p "$VM_DIR"
 VM_DIR=$(cd "$VM_DIR" && pwd)
-run=$VM_DIR/run
+# A checkout speaks with the machine that it has started, wherever the images are.
+run=$(cd "$here/../.." && pwd)/target/vm/run
+# Everything, but what costs time without KVM: the kernel copies byte by byte where it is told that this is fast, and longer page
+# tables, and more state to be saved.
+CPU=max,erms=off,fsrm=off,fsrs=off,fzrm=off,fsrc=off,la57=off,smap=off,pku=off,mpx=off,svm=off
 say() { printf 'vm: %s\n' "$*" >&2; }
 usage() { sed -n '2,/^set/{/^set/d;s/^# \{0,1\}//;p}' "$0" >&2; exit 2; }
 
@@ -69,13 +73,14 @@ guest() {
 
 start() {
 	exec 9>"$VM_DIR/lock"
-	flock -n 9 || { say "waiting for the machine that is up ($(cat "$run/owner" 2>/dev/null))"; flock -w 3600 9; }
+	flock -n 9 || { say "waiting for the machine that is up (of $(cat "$VM_DIR/owner" 2>/dev/null))"; flock -w 3600 9; }
+	! alive || { say "a machine of this checkout is up already: vm.sh stop"; exit 1; }
+	echo "${here%/integration/vm}" >"$VM_DIR/owner"
 	local image tag=0 dir devices=()
 	image=$("$here/image.sh" "$suite" 9>&-)
 	rm -rf "$run"
 	mkdir -p "$run"
 	mkfifo "$run/port.in" "$run/port.out"
-	echo "$PPID, $(pwd)" >"$run/owner"
 	for dir in "${shares[@]}"; do
 		"$VM_DIR/qemu/virtiofsd" --socket-path="$run/share$tag" --shared-dir="$dir" --sandbox=none --cache=auto --xattr \
 			>"$run/share$tag.log" 2>&1 9>&- &
@@ -94,10 +99,10 @@ start() {
 	local begun=$SECONDS
 	# A guest that panics or reboots ends QEMU. What is written to the root goes to a temporary file, below TMPDIR.
 	TMPDIR=$VM_DIR timeout -k 5 "$life" "$VM_DIR/qemu/qemu-system-x86_64" -L "$VM_DIR/qemu/root/usr/share/seabios" -L "$VM_DIR/qemu/root/usr/share/qemu" \
-		-accel tcg,thread=multi -cpu max -smp 2 -m 3G -machine q35,memory-backend=mem -object memory-backend-memfd,id=mem,size=3G,share=on \
+		-accel tcg,thread=multi -cpu "$CPU" -smp 2 -m 3G -machine q35,memory-backend=mem -object memory-backend-memfd,id=mem,size=3G,share=on \
 		-nodefaults -no-user-config -no-reboot -display none -serial "file:$run/console.log" \
 		-kernel "$image/vmlinuz" -initrd "$image/initramfs" \
-		-append "console=ttyS0 quiet panic=-1 oops=panic mitigations=off audit=0 apparmor=1 $cgroups" \
+		-append "console=ttyS0 quiet panic=-1 oops=panic mitigations=off tsc=reliable rcupdate.rcu_expedited=1 audit=0 apparmor=1 $cgroups" \
 		-drive "file=$image/root.img,if=virtio,format=raw,snapshot=on,cache=unsafe" "${devices[@]}" \
 		-device virtio-rng-pci -device virtio-serial-pci \
 		-chardev "pipe,id=port,path=$run/port" -device "virtserialport,chardev=port,name=dunnage" \
