@@ -76,7 +76,7 @@ fn assert_nothing(b: &Bundle, mounts: &[String], when: &str) {
         if leftovers().is_empty() {
             return;
         }
-        std::thread::sleep(std::time::Duration::from_millis(5));
+        crate::common::pause(5);
     }
     panic!("{when}: left behind: {:#?}", leftovers());
 }

@@ -2,7 +2,7 @@
 
 use super::command::{Command, Out, Running};
 use super::confined::MARK;
-use super::{Runtime, Value, eventually, host, json, payload};
+use super::{Runtime, Value, eventually, host, json, pause, payload};
 use std::ffi::OsStr;
 use std::fs;
 use std::os::unix::fs::{PermissionsExt, symlink};
@@ -368,7 +368,7 @@ impl Drop for Bundle {
             // It waits for a pid namespace to end, which waits until we have reaped what was left to us.
             while child.try_wait().is_ok_and(|status| status.is_none()) {
                 host::reap_orphans();
-                std::thread::sleep(std::time::Duration::from_millis(2));
+                pause(2);
             }
         }
         host::sweep_cgroup(self.cgroup_parent());

@@ -1,6 +1,6 @@
 //! One command with a time limit. Its output goes to files and not to pipes, because a detached container keeps them.
 
-use super::patience;
+use super::{patience, pause};
 use std::ffi::{OsStr, OsString};
 use std::fmt;
 use std::fs::File;
@@ -129,7 +129,7 @@ impl Running {
             if self.started.elapsed() > Duration::from_millis(200) {
                 super::host::reap_orphans();
             }
-            std::thread::sleep(Duration::from_millis(1));
+            pause(1);
         };
         let (out, err) = self.written();
         let code = status.code().unwrap_or_else(|| 128 + status.signal().unwrap_or(0));

@@ -131,7 +131,7 @@ pub fn sweep_cgroup(path: &str) {
         if cgroup_leftovers(path).is_empty() {
             return;
         }
-        std::thread::sleep(std::time::Duration::from_millis(5));
+        super::pause(5);
     }
     eprintln!("cgroups left: {:?}", cgroup_leftovers(path));
 }

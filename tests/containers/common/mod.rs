@@ -53,12 +53,21 @@ fn test_name(closure: &str) -> String {
     path.strip_suffix("::{{closure}}").expect("a closure in the function of the test").to_string()
 }
 
-/// So many seconds, on a machine of usual speed: `DUNNAGE_TEST_SLOW=N` is for one that is N times as slow. Only for limits whose
-/// end is a failure.
-pub fn patience(seconds: u64) -> Duration {
+/// `DUNNAGE_TEST_SLOW=N`: the machine is N times as slow as a usual one.
+fn slowness() -> u32 {
     static FACTOR: OnceLock<u32> = OnceLock::new();
     let read = || std::env::var("DUNNAGE_TEST_SLOW").map_or(1, |n| n.parse().expect("DUNNAGE_TEST_SLOW is a number"));
-    Duration::from_secs(seconds) * *FACTOR.get_or_init(read)
+    *FACTOR.get_or_init(read)
+}
+
+/// So many seconds on a machine of usual speed. Only for limits whose end is a failure.
+pub fn patience(seconds: u64) -> Duration {
+    Duration::from_secs(seconds) * slowness()
+}
+
+/// Between two looks at something. On a slow machine, looking is what makes the others wait.
+pub fn pause(milliseconds: u64) {
+    std::thread::sleep(Duration::from_millis(milliseconds) * slowness());
 }
 
 /// Waits until `ready` gives something, at most ten seconds.
@@ -70,7 +79,7 @@ pub fn eventually<T>(what: &str, mut ready: impl FnMut() -> Option<T>) -> T {
         }
         assert!(Instant::now() < end, "waited ten seconds in vain: {what}");
         host::reap_orphans();
-        std::thread::sleep(Duration::from_millis(5));
+        pause(5);
     }
 }
 

@@ -1,6 +1,6 @@
 //! Terminals, and the sockets over which runtimes hand descriptors out.
 
-use super::{eventually, patience};
+use super::{eventually, patience, pause};
 use nix::fcntl::{FcntlArg, OFlag, fcntl};
 use nix::sys::socket::{ControlMessageOwned, MsgFlags, recvmsg};
 use std::io::{ErrorKind, IoSliceMut, Read, Write};
@@ -48,7 +48,7 @@ impl Terminal {
             if self.said.contains(words) {
                 return self.said.clone();
             }
-            std::thread::sleep(std::time::Duration::from_millis(5));
+            pause(5);
         }
         panic!("the terminal did not say {words:?} within ten seconds, but: {}", self.said);
     }
