@@ -12,16 +12,17 @@ HOST     = $(shell rustc -vV 2>/dev/null | sed -n 's/^host: //p')
 TARGET   = $(shell integration/target.sh)
 BINARY   = target/$(TARGET)/release/dunnage
 GENERATED = target/generated
+SYSTEMD_ROOT ?= target/systemd-root
 
 BUILD_PACKAGES = gcc libc6-dev make
 RUN_PACKAGES   = $(BUILD_PACKAGES) busybox-static jq procps
 TEST_PACKAGES  = $(RUN_PACKAGES) strace runc util-linux python3 libseccomp2 golang-github-containers-common
 BENCH_PACKAGES = $(RUN_PACKAGES) strace golang-github-containers-common
 
-.PHONY: help run test lint engines bench build man completions install toolchain
+.PHONY: help run test test-systemd lint engines bench build man completions install toolchain
 
 help: ## this list
-	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | while IFS='	' read -r t d; do printf '  make %-12s %s\n' "$$t" "$$d"; done
+	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | while IFS='	' read -r t d; do printf '  make %-12s %s\n' "$$t" "$$d"; done
 
 toolchain:
 	@command -v $(CARGO) >/dev/null || { echo "$(CARGO) not found: a Rust toolchain is needed, version $$(sed -n 's/^rust-version = "\(.*\)"/\1/p' Cargo.toml) or newer" >&2; exit 1; }
@@ -38,6 +39,10 @@ run: toolchain ## build, and show the life of a container
 test: toolchain ## unit tests, golden plans, real containers
 	@integration/packages.sh $(TEST_PACKAGES)
 	CARGO="$(CARGO)" integration/test.sh
+
+test-systemd: toolchain ## the calls to systemd, against a real one in namespaces of its own
+	@integration/packages.sh $(BUILD_PACKAGES) debootstrap
+	CARGO="$(CARGO)" integration/test-systemd.sh $(SYSTEMD_ROOT)
 
 lint: toolchain ## rustfmt, clippy and shellcheck, warnings are errors
 	@integration/packages.sh $(BUILD_PACKAGES) shellcheck

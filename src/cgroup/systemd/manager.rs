@@ -39,14 +39,20 @@ pub struct Limits {
     pub operation: Duration,
     /// For systemd to be there at all: while it replaces itself, its sockets refuse for a moment.
     pub grace: Duration,
+    /// For a bus to answer at all, while there is another way to try.
+    pub silence: Duration,
     /// Without news of a job, between two looks at its unit.
     pub look: Duration,
 }
 
 impl Limits {
     /// runc waits for a unit for 30 s.
-    const PRODUCT: Limits =
-        Limits { operation: Duration::from_secs(30), grace: Duration::from_secs(2), look: Duration::from_secs(2) };
+    const PRODUCT: Limits = Limits {
+        operation: Duration::from_secs(30),
+        grace: Duration::from_secs(2),
+        silence: Duration::from_secs(10),
+        look: Duration::from_secs(2),
+    };
 }
 
 /// Between two attempts to reach a systemd that is away.
@@ -90,7 +96,7 @@ enum End {
 }
 
 impl Manager {
-    /// Connects: first to the manager's private socket, where no bus is in between, then to the bus.
+    /// Connects: to the bus, or without one to the manager's private socket.
     ///
     /// # Errors
     /// Nobody answers; it says which sockets were tried.
@@ -100,7 +106,7 @@ impl Manager {
 
     /// The same for these sockets.
     pub(super) fn connect_to(scope: Scope, places: Places, limits: Limits) -> Result<Manager> {
-        let connection = reach(&places, Deadline::after(limits.grace), Deadline::after(limits.operation))
+        let connection = reach(&places, &limits, Deadline::after(limits.grace), Deadline::after(limits.operation))
             .map_err(|failure| unreachable(scope, &places, &failure))?;
         Ok(Manager { scope, places, limits, connection })
     }
@@ -367,21 +373,22 @@ impl Manager {
     /// A new connection, after a pause: a peer that takes every connection and drops it must not be asked in a loop.
     fn reconnect(&mut self, deadline: Deadline) -> Result<(), Failure> {
         std::thread::sleep(deadline.rest()?.min(PAUSE));
-        self.connection = reach(&self.places, deadline, deadline)?;
+        self.connection = reach(&self.places, &self.limits, deadline, deadline)?;
         Ok(())
     }
 }
 
 /// Tries each place in turn, and all again until `patience` is over if systemd may be about to listen there.
-fn reach(places: &Places, patience: Deadline, deadline: Deadline) -> Result<Connection, Failure> {
+fn reach(places: &Places, limits: &Limits, patience: Deadline, deadline: Deadline) -> Result<Connection, Failure> {
     loop {
         let mut failures = Vec::new();
-        for place in &places.list {
-            match open(place, deadline) {
-                Err(Failure::Lost(error)) => failures.push(format!("{}: {error}", place.address)),
-                // Whoever has accepted and is silent is not made to talk by another way to it.
-                Err(failure) => return Err(failure),
+        for (left, place) in (0..places.list.len()).rev().zip(&places.list) {
+            // A bus that is silent must leave the others some time; the last one may have all of it.
+            let limit = if left == 0 { deadline } else { deadline.within(limits.silence) };
+            match open(place, limit) {
                 Ok(connection) => return Ok(connection),
+                Err(Failure::Timeout) if left == 0 => return Err(Failure::Timeout),
+                Err(failure) => failures.push(format!("{}: {failure}", place.address)),
             }
         }
         match patience.rest() {

@@ -2,12 +2,14 @@
 //!
 //! | scope | first | then |
 //! |---|---|---|
-//! | system | `/run/systemd/private` | `/run/dbus/system_bus_socket` |
-//! | user | `$XDG_RUNTIME_DIR/systemd/private` | `$XDG_RUNTIME_DIR/bus` |
+//! | system | `/run/dbus/system_bus_socket` | `/run/systemd/private` |
+//! | user | `$XDG_RUNTIME_DIR/bus` | `$XDG_RUNTIME_DIR/systemd/private` |
 //!
-//! The private socket is systemd's own: one hop less, and there is no bus that has to be up. An address in
-//! DBUS_SYSTEM_BUS_ADDRESS or DBUS_SESSION_BUS_ADDRESS that is not the one of the table is taken at its word, and nothing else
-//! is tried: it may lead to another systemd, and a unit made by the wrong one is worse than none.
+//! The private socket is systemd's own: no bus has to be up. But for every connection to it systemd describes all its objects
+//! anew, which takes 2 ms of its time (257), where a bus has answered everything in 0.8 ms. So the bus comes first.
+//!
+//! An address in DBUS_SYSTEM_BUS_ADDRESS or DBUS_SESSION_BUS_ADDRESS that is not the one of the table is taken at its word, and
+//! nothing else is tried: it may lead to another systemd, and a unit made by the wrong one is worse than none.
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
@@ -42,21 +44,21 @@ impl Places {
                     return Err(Error::new("systemd not running on this host, cannot use systemd cgroups manager"));
                 }
                 let variable = ("DBUS_SYSTEM_BUS_ADDRESS", std::env::var_os("DBUS_SYSTEM_BUS_ADDRESS"));
-                Places::new("/run/systemd/private".into(), "/run/dbus/system_bus_socket".into(), variable)
+                Places::new("/run/dbus/system_bus_socket".into(), "/run/systemd/private".into(), variable)
             }
             Scope::User => {
                 let set = std::env::var_os("XDG_RUNTIME_DIR").filter(|dir| !dir.is_empty());
                 let dir = set.map_or_else(|| format!("/run/user/{}", nix::unistd::geteuid()).into(), PathBuf::from);
                 let variable = ("DBUS_SESSION_BUS_ADDRESS", std::env::var_os("DBUS_SESSION_BUS_ADDRESS"));
-                Places::new(dir.join("systemd/private"), dir.join("bus"), variable)
+                Places::new(dir.join("bus"), dir.join("systemd/private"), variable)
             }
         }
     }
 
-    fn new(private: PathBuf, bus: PathBuf, (name, value): (&str, Option<OsString>)) -> Result<Places> {
+    fn new(bus: PathBuf, private: PathBuf, (name, value): (&str, Option<OsString>)) -> Result<Places> {
         let usual = vec![
-            Place { address: Address::Path(private), peer: Peer::Direct },
             Place { address: Address::Path(bus.clone()), peer: Peer::Bus },
+            Place { address: Address::Path(private), peer: Peer::Direct },
         ];
         let Some(value) = value.filter(|value| !value.is_empty()) else { return Ok(Places { list: usual }) };
         let addresses = Address::parse_list(&value.to_string_lossy()).doing(|| format!("the variable {name}"))?;
@@ -89,7 +91,7 @@ mod tests {
     fn the_order_and_the_variable() {
         let private = || Place { address: Address::Path("/r/systemd/private".into()), peer: Peer::Direct };
         let bus = |path: &str| Place { address: Address::Path(path.into()), peer: Peer::Bus };
-        let usual = vec![private(), bus("/run/dbus/bus")];
+        let usual = vec![bus("/run/dbus/bus"), private()];
         for (value, expected) in [
             (None, usual.clone()),
             (Some(""), usual.clone()),
@@ -98,7 +100,7 @@ mod tests {
             (Some("unix:path=/var/run/dbus/bus"), usual.clone()),
             (Some("unix:path=/elsewhere;unix:path=/b"), vec![bus("/elsewhere"), bus("/b")]),
         ] {
-            let places = Places::new("/r/systemd/private".into(), "/run/dbus/bus".into(), ("V", value.map(Into::into)));
+            let places = Places::new("/run/dbus/bus".into(), "/r/systemd/private".into(), ("V", value.map(Into::into)));
             assert_eq!(places.unwrap().list, expected, "{value:?}");
         }
         let error = Places::new("/p".into(), "/b".into(), ("V", Some("tcp:".into()))).unwrap_err().to_string();

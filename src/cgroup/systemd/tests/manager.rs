@@ -8,7 +8,12 @@ use crate::dbus::wire::Message;
 const UNIT: &str = "runc-a.scope";
 
 fn limits() -> Limits {
-    Limits { operation: Duration::from_secs(10), grace: Duration::from_millis(200), look: Duration::from_millis(100) }
+    Limits {
+        operation: Duration::from_secs(10),
+        grace: Duration::from_millis(200),
+        silence: Duration::from_millis(200),
+        look: Duration::from_millis(100),
+    }
 }
 
 fn connect(stage: &Stage, limits: Limits) -> Result<Manager> {
@@ -394,6 +399,28 @@ fn nobody_listens() {
          connect: connection refused; is XDG_RUNTIME_DIR set, and is the user logged in, or has `loginctl enable-linger`? \
          Otherwise do without --systemd-cgroup"
     );
+}
+
+#[test]
+fn a_silent_bus_is_not_the_only_way() {
+    let bus = Stage::new(|listener| {
+        let _silent = listener.accept().unwrap();
+        std::thread::sleep(Duration::from_millis(600));
+    });
+    let private = Stage::new(|listener| drop(Fake::accept(&listener)));
+    let place = |stage: &Stage, peer| Place { address: stage.address(), peer };
+    let list = vec![place(&bus, Peer::Bus), place(&private, Peer::Direct)];
+    Manager::connect_to(Scope::System, Places { list }, limits()).unwrap();
+    private.end();
+    bus.end();
+
+    // Neither is an answer.
+    let silent = Stage::new(|listener| drop((listener.accept(), listener.accept())));
+    let list = vec![place(&silent, Peer::Direct), place(&silent, Peer::Direct)];
+    let limits = Limits { operation: Duration::from_millis(300), ..limits() };
+    let error = Manager::connect_to(Scope::System, Places { list }, limits).unwrap_err().to_string();
+    assert!(error.contains("no answer in time") && error.contains(&silent.address().to_string()), "{error}");
+    silent.end();
 }
 
 /// systemd is being replaced as we come: it listens a moment later.
