@@ -5,13 +5,11 @@
 use std::path::Path;
 use std::time::Duration;
 
-use nix::fcntl::AT_FDCWD;
-use nix::unistd::{UnlinkatFlags, unlinkat};
-
 use crate::cgroup::{self, Host, OwnedCgroup, Paths, Stats, Watch};
-use crate::error::{Context, Errno, Error, Result};
+use crate::error::{Context, Error, Result};
 use crate::launch::hooks::{self, Moment};
 use crate::log;
+use crate::resctrl;
 use crate::spec;
 use crate::spec::oci_state::{self, OciState};
 use crate::state::{
@@ -197,7 +195,7 @@ impl Container {
     /// Those that were made for this container: its own group, unless it was put into one by `closID`, and the monitoring
     /// group.
     fn remove_resctrl_groups(&self) -> Result<()> {
-        remove_group(&self.state.intel_rdt_mon_path)?;
+        resctrl::remove(&self.state.intel_rdt_mon_path)?;
         if self.state.intel_rdt_path.is_empty() {
             return Ok(());
         }
@@ -205,7 +203,7 @@ impl Container {
         if config.intel_rdt.is_some_and(|rdt| !rdt.closID.is_empty()) {
             return Ok(());
         }
-        remove_group(&self.state.intel_rdt_path)
+        resctrl::remove(&self.state.intel_rdt_path)
     }
 
     fn paths(&self) -> Paths {
@@ -225,17 +223,6 @@ impl Container {
 fn own_cgroup(paths: &Paths) -> Result<Option<OwnedCgroup>> {
     // A container without a cgroup must not need one on this host.
     if paths.is_empty() { Ok(None) } else { OwnedCgroup::new(&Host::detect()?, paths) }
-}
-
-/// rmdir(2) is how a resctrl group is removed; its files are the kernel's.
-fn remove_group(path: &str) -> Result<()> {
-    if path.is_empty() {
-        return Ok(());
-    }
-    match unlinkat(AT_FDCWD, path, UnlinkatFlags::RemoveDir) {
-        Ok(()) | Err(Errno::ENOENT) => Ok(()),
-        Err(e) => Err(Error::sys(format_args!("rmdir {path}"), e)),
-    }
 }
 
 /// Whether that is the error for a container that has ended, wherever it was met.
@@ -295,8 +282,8 @@ fn undo(aborted: Aborted) -> Result<()> {
             cgroup.kill_all()?;
             cgroup.remove().doing(|| "unable to remove container's cgroup")?;
         }
-        remove_group(&intent.intel_rdt_mon_path)?;
-        remove_group(&intent.intel_rdt_path)
+        resctrl::remove(&intent.intel_rdt_mon_path)?;
+        resctrl::remove(&intent.intel_rdt_path)
     };
     aborted.undo(remove).doing(|| "unable to destroy container")
 }

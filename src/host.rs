@@ -72,14 +72,18 @@ pub fn has_apparmor() -> bool {
     std::fs::read("/sys/module/apparmor/parameters/enabled").is_ok_and(|text| text.first() == Some(&b'Y'))
 }
 
-/// What resctrl offers, mounted where everybody mounts it.
+/// What resctrl offers.
 pub fn rdt() -> Rdt {
-    let has = |name: &str| std::fs::symlink_metadata(format!("/sys/fs/resctrl/info/{name}")).is_ok();
-    match is_mount_of("/sys/fs/resctrl", libc::RDTGROUP_SUPER_MAGIC) {
-        // With code and data prioritisation (CDP) the one cache shows as two.
-        true => Rdt { enabled: true, l3: has("L3") || has("L3CODE"), mb: has("MB") },
-        false => Rdt::default(),
-    }
+    let Some(root) = resctrl() else { return Rdt::default() };
+    let has = |name: &str| std::fs::symlink_metadata(format!("{root}/info/{name}")).is_ok();
+    // With code and data prioritisation (CDP) the one cache shows as two.
+    Rdt { enabled: true, l3: has("L3") || has("L3CODE"), mb: has("MB") }
+}
+
+/// Where resctrl is mounted: where everybody mounts it.
+pub fn resctrl() -> Option<String> {
+    const ROOT: &str = "/sys/fs/resctrl";
+    is_mount_of(ROOT, libc::RDTGROUP_SUPER_MAGIC).then(|| ROOT.to_owned())
 }
 
 /// The `SECCOMP_FILTER_FLAG_*` of the specification that the kernel knows.

@@ -9,7 +9,7 @@
 //! | [`update`] | new limits for a container that exists |
 //! | [`check`] | what this host can and cannot do for a bundle |
 //! | [`launch`] | the parent's half of a start: clone3, barriers, id maps, hooks, console, clean-up |
-//! | [`state`], [`cgroup`] | the state directory in libcontainer's format; control groups |
+//! | [`state`], [`cgroup`], [`resctrl`] | the state directory in libcontainer's format; control groups; Intel RDT |
 //! | [`plan`] | pure: (spec, host, options) -> plan. `plan/compile.rs` is *the* order of creation |
 //! | [`seccomp`], [`spec`] | pure: profile -> BPF; config.json as types, and its validation |
 //! | [`host`] | what validation may ask about this host |
@@ -26,6 +26,7 @@ pub mod host;
 pub mod launch;
 pub mod log;
 pub mod plan;
+pub mod resctrl;
 pub mod seccomp;
 pub mod spec;
 pub mod state;

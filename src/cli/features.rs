@@ -27,7 +27,7 @@ pub(super) fn run() -> Result<u8> {
     print(&json(&Build {
         systemd: false,
         criu: false,
-        intel_rdt: false,
+        intel_rdt: true,
         net_devices: false,
         seccomp_archs: &archs,
         seccomp_flags: &flags,

@@ -23,7 +23,7 @@ use crate::spec::oci_state::{OciState, Status};
 use crate::spec::{Spec, parse, problem, validate};
 use crate::state::{ContainerDir, Creating, Origin, Root};
 use crate::sys::descriptors::stdio;
-use crate::{host, log};
+use crate::{host, log, resctrl};
 
 /// What the command line says.
 #[derive(Debug, Clone, Default)]
@@ -263,7 +263,7 @@ impl<'a> Bundle<'a> {
         paths: Paths,
         denied: Denied,
     ) -> std::result::Result<Outcome, Box<Failed>> {
-        let none = |error| Box::new(Failed { error, process: None, cgroup_made: false });
+        let none = |error| Box::new(Failed { error, process: None, cgroup_made: false, resctrl_made: Vec::new() });
         if self.notify_host.is_some() {
             notify::make_dir(creating.dir().as_fd()).map_err(none)?;
         }
@@ -292,11 +292,13 @@ impl<'a> Bundle<'a> {
         execution.stdio = stdio.child;
         execution.origin = Some((&self.spec, &origin));
         let result = execution.run();
-        let Execution { process, console, cgroup, .. } = execution;
+        let Execution { process, console, cgroup, resctrl_made, .. } = execution;
         match (result, process) {
             (Ok(()), Some(process)) => Ok(Outcome { process, console, relay: stdio.relay, signals, notify }),
             (Ok(()), None) => Err(none(Error::new("the plan started no process"))),
-            (Err(error), process) => Err(Box::new(Failed { error, process, cgroup_made: cgroup.is_some() })),
+            (Err(error), process) => {
+                Err(Box::new(Failed { error, process, cgroup_made: cgroup.is_some(), resctrl_made }))
+            }
         }
     }
 
@@ -322,6 +324,10 @@ impl<'a> Bundle<'a> {
                 log::warn(e.doing("unable to remove container's cgroup"));
                 return;
             }
+        }
+        if let Err(e) = failed.resctrl_made.iter().rev().try_for_each(|group| resctrl::remove(group)) {
+            log::warn(e);
+            return;
         }
         if let Err(e) = creating.abandon() {
             log::warn(e.doing("unable to remove container state dir"));
@@ -370,6 +376,7 @@ struct Failed {
     error: Error,
     process: Option<Process>,
     cgroup_made: bool,
+    resctrl_made: Vec<String>,
 }
 
 /// What executing the plan gave.

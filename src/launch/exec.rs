@@ -98,6 +98,7 @@ pub fn exec(args: &Arguments, target: &Target, mut process: spec::Process) -> Re
 
     let names = config.namespaces.iter().map(|n| n.kind.clone());
     let facts = gather(&process, &linux, cgroups, target)?;
+    let groups = resctrl_groups(&target.state);
     let options = Options { extra_descriptors: u32::try_from(extra.count()).unwrap_or(0), ..Options::default() };
     let request = Request {
         id: &args.id,
@@ -107,6 +108,7 @@ pub fn exec(args: &Arguments, target: &Target, mut process: spec::Process) -> Re
         keyring: !config.no_new_keyring,
         umask: config.umask,
         oom_score_adj: config.oom_score_adj,
+        resctrl: &groups,
         options: &options,
     };
     let plan = exec::exec(&request, &facts)?;
@@ -189,6 +191,12 @@ fn init_root(init: &state::InitProcess) -> Result<Option<OwnedFd>> {
         return Err(Error::new("cannot exec in a stopped container"));
     }
     Ok(Some(root))
+}
+
+/// Those that the container is in. Its class may have been removed since: then its processes are in the root's.
+fn resctrl_groups(state: &State<Config>) -> Vec<String> {
+    let paths = [&state.intel_rdt_path, &state.intel_rdt_mon_path];
+    paths.into_iter().filter(|path| !path.is_empty() && std::fs::symlink_metadata(path).is_ok()).cloned().collect()
 }
 
 /// Nobody would know of it.

@@ -19,9 +19,10 @@ use crate::log;
 use crate::plan::PER_MESSAGE;
 use crate::plan::parent::HookKind;
 use crate::plan::{ParentStep, Place, Plan};
+use crate::resctrl::{self, Class};
 use crate::spec::oci_state::{OciState, Status};
 use crate::spec::{Hook, IdMapping, Rlimit, Scheduler, Spec, names};
-use crate::state::{Config, Creating, Origin, State, start_time};
+use crate::state::{Config, Creating, Intent, Origin, State, start_time};
 use crate::sys::clone::{self, Start};
 use crate::sys::pidfd::PidFd;
 use crate::sys::{memfd, sched};
@@ -92,6 +93,8 @@ pub struct Execution<'a> {
     pub origin: Option<(&'a Spec, &'a Origin<'a>)>,
     /// The process, once there is one.
     pub process: Option<Process>,
+    /// The resctrl groups that were made for this container alone, in this order.
+    pub resctrl_made: Vec<String>,
     /// The master of the container's terminal.
     pub console: Option<OwnedFd>,
     sync: Option<Sync>,
@@ -116,6 +119,7 @@ impl<'a> Execution<'a> {
             stdio: [None, None, None],
             origin: None,
             process: None,
+            resctrl_made: Vec::new(),
             console: None,
             sync: None,
             places: Vec::new(),
@@ -146,6 +150,10 @@ impl<'a> Execution<'a> {
                 self.cgroup.as_ref().map_or(Ok(()), set).doing(|| "error setting cgroup config")
             }
             ParentStep::Delegate(owner) => self.delegate(*owner),
+            ParentStep::Resctrl(group) => group.make(&mut self.resctrl_made).doing(|| "unable to apply Intel RDT"),
+            ParentStep::JoinResctrl(groups) => {
+                resctrl::join(groups, self.pid()?).map_err(|e| e.field("/linux/intelRdt"))
+            }
             ParentStep::Fifo => {
                 let owner = (host_id(&self.maps.0, 0), host_id(&self.maps.1, 0));
                 self.creating.as_ref().map_or(Ok(()), |c| c.dir().make_exec_fifo(owner))
@@ -190,7 +198,12 @@ impl<'a> Execution<'a> {
         let config = Config::from_spec(spec, origin)?;
         // Without those that we had to go without.
         let paths = self.cgroup.as_ref().map(|c| c.paths().0).unwrap_or_default();
-        creating.prepare(&State::new(self.identity.id, process.pid, process.start_time, config, paths))
+        let mut state = State::new(self.identity.id, process.pid, process.start_time, config, paths);
+        if let Some(group) = self.plan.resctrl() {
+            state.intel_rdt_path = group.path.clone();
+            state.intel_rdt_mon_path = group.monitoring.clone().unwrap_or_default();
+        }
+        creating.prepare(&state)
     }
 
     fn pid(&self) -> Result<i32> {
@@ -206,8 +219,13 @@ impl<'a> Execution<'a> {
                 return Err(Error::new(format!("container's cgroup is not empty: {n} process(es) found")));
             }
         }
-        let cgroup_paths = self.cgroup_paths.0.clone();
-        creating.intend(&crate::state::Intent { cgroup_paths, ..Default::default() })
+        let mut intent = Intent { cgroup_paths: self.cgroup_paths.0.clone(), ..Default::default() };
+        if let Some(group) = self.plan.resctrl() {
+            group.check_free()?;
+            intent.intel_rdt_path = if group.class == Class::Own { group.path.clone() } else { String::new() };
+            intent.intel_rdt_mon_path = group.monitoring.clone().unwrap_or_default();
+        }
+        creating.intend(&intent)
     }
 
     fn record_init(&mut self) -> Result<()> {

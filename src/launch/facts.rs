@@ -70,6 +70,7 @@ pub fn gather(spec: &Spec, cgroups: Host, paths: &Paths, rootfs: &str, no_pivot:
         last_capability: if caps.is_some_and(names_recent) { host::last_capability() } else { OLDEST_LAST_CAPABILITY },
         cgroups,
         cgroup_paths: paths.0.clone(),
+        resctrl: spec.linux.as_ref().and_then(|l| l.intel_rdt.as_ref()).and_then(|_| host::resctrl()),
         proc_mounts: if no_pivot { proc_mounts(rootfs)? } else { Vec::new() },
         stdio_null: if terminal { 0 } else { stdio_null() },
         seccomp_flags: if filtered { host::seccomp_flags().into() } else { 0 },

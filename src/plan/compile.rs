@@ -14,6 +14,7 @@ use super::{Plan, c, devices, mounts, process};
 use crate::cgroup::host::Version;
 use crate::cgroup::{DeviceList, Settings};
 use crate::error::{Error, Result};
+use crate::resctrl::Group;
 use crate::spec::{Linux, Spec};
 
 /// What is to be created, and how: config.json and the command line.
@@ -82,6 +83,10 @@ pub fn create(request: &Request<'_>, facts: &Facts) -> Result<Plan> {
             p.parent(ParentStep::Devices(DeviceList::new(&resources.devices, &linux.devices)?));
         }
     }
+    let rdt = rdt(linux, request.id, facts)?;
+    if let Some(group) = &rdt {
+        p.parent(ParentStep::Resctrl(group.clone()));
+    }
     if options.wait_for_start {
         p.parent(ParentStep::Fifo);
     }
@@ -92,6 +97,11 @@ pub fn create(request: &Request<'_>, facts: &Facts) -> Result<Plan> {
         p.parent(ParentStep::OomScoreAdj(value));
     }
     entering::enter(p, &enter, doors, linux)?;
+    if let Some(group) = &rdt {
+        p.parent(ParentStep::JoinResctrl(group.joined()));
+        // Hooks that run in the container are processes of it.
+        p.parent_says(Barrier::Entered);
+    }
     if !facts.cgroup_paths.is_empty() && !v1 {
         p.parent(ParentStep::Devices(DeviceList::new(&resources.devices, &linux.devices)?));
     }
@@ -225,13 +235,17 @@ fn delegates(facts: &Facts) -> bool {
     facts.cgroups.version() == Version::V2 && !facts.cgroup_paths.is_empty()
 }
 
+fn rdt(linux: &Linux, id: &str, facts: &Facts) -> Result<Option<Group>> {
+    let Some(rdt) = &linux.intel_rdt else { return Ok(None) };
+    let disabled =
+        || Error::new("intelRdt is specified in config, but Intel RDT is not enabled").field("/linux/intelRdt");
+    Ok(Some(Group::new(facts.resctrl.as_ref().ok_or_else(disabled)?, rdt, id)))
+}
+
 /// What can be asked for, but not yet be done: better no container than one without it.
 fn refuse(linux: &Linux) -> Result<()> {
     if !linux.net_devices.is_empty() {
         return Err(Error::new("network devices are not supported").field("/linux/netDevices"));
-    }
-    if linux.intel_rdt.is_some() {
-        return Err(Error::new("intelRdt is not supported").field("/linux/intelRdt"));
     }
     Ok(())
 }

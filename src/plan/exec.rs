@@ -33,6 +33,8 @@ pub struct Request<'a> {
     pub umask: Option<u32>,
     /// The container's oom_score_adj.
     pub oom_score_adj: Option<i32>,
+    /// The container's resctrl groups.
+    pub resctrl: &'a [String],
     /// The command line's part.
     pub options: &'a Options,
 }
@@ -135,6 +137,9 @@ fn fork(p: &mut Plan, r: &Request<'_>, root: bool) -> Result<()> {
     }
     if let Some(value) = r.oom_score_adj {
         p.parent(ParentStep::OomScoreAdj(value));
+    }
+    if !r.resctrl.is_empty() {
+        p.parent(ParentStep::JoinResctrl(r.resctrl.to_vec()));
     }
     process::scheduler(p, r.program);
     p.parent_says(Barrier::Adopted);

@@ -20,6 +20,8 @@ pub struct Facts {
     pub cgroups: Host,
     /// The container's cgroup, as `cgroup_paths` of the state file. Empty: it gets none (rootless).
     pub cgroup_paths: BTreeMap<String, String>,
+    /// Where resctrl is mounted, if config.json has `intelRdt`.
+    pub resctrl: Option<String>,
     /// Full procfs and sysfs mounts outside of the container, which `--no-pivot` would leave reachable.
     pub proc_mounts: Vec<String>,
     /// Which of our descriptors 0-2 are the null device, as bits.

@@ -31,6 +31,7 @@ pub use facts::Facts;
 pub use parent::{ParentStep, Place};
 
 use crate::error::{Error, Result};
+use crate::resctrl::Group;
 
 /// One step of the child, and the field of config.json that asked for it.
 pub struct ChildStep {
@@ -86,6 +87,11 @@ impl Plan {
     /// The first place whose descriptor is sent after the start; the others are inherited.
     pub fn sent(&self) -> usize {
         self.places.iter().position(|p| matches!(p, Place::Tree { .. })).unwrap_or(self.places.len())
+    }
+
+    /// The resctrl group that is made.
+    pub fn resctrl(&self) -> Option<&Group> {
+        self.parent.iter().find_map(|step| if let ParentStep::Resctrl(group) = step { Some(group) } else { None })
     }
 
     /// The child's half as `dunnage-init` reads it. `descriptors`: of the places, in order; -1 for those not sent yet.

@@ -6,6 +6,7 @@ use dunnage_steps::Barrier;
 use dunnage_steps::flags::Namespaces;
 
 use crate::cgroup::{DeviceList, Settings};
+use crate::resctrl::Group;
 use crate::spec::{Hook, IdMapping, Rlimit, Scheduler};
 
 /// The kinds of hooks that the runtime itself runs while it creates.
@@ -40,6 +41,10 @@ pub enum ParentStep {
     /// Gives the cgroup, but not its limits, to this user of the host: the container may make cgroups below it. After the
     /// limits are written, before a hook or program of the container runs.
     Delegate(u32),
+    /// Makes the resctrl group, with its schemata.
+    Resctrl(Group),
+    /// Puts the process, by then the one that will be the user's, into these resctrl groups.
+    JoinResctrl(Vec<String>),
     /// Makes the exec fifo.
     Fifo,
     /// Starts `dunnage-init`.
@@ -162,6 +167,8 @@ impl fmt::Display for ParentStep {
                 list.exceptions.iter().try_for_each(|(devices, access)| write!(f, ", but {devices} {access}"))
             }
             ParentStep::Delegate(owner) => write!(f, "delegate uid={owner}  # /process/user/uid"),
+            ParentStep::Resctrl(group) => write!(f, "resctrl {group}"),
+            ParentStep::JoinResctrl(groups) => write!(f, "join-resctrl {}", groups.join(" ")),
             ParentStep::Fifo => f.write_str("fifo"),
             ParentStep::Spawn { namespaces, into_cgroup, pid_namespace, maps_first } => {
                 write!(f, "spawn namespaces={namespaces}")?;

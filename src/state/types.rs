@@ -37,10 +37,10 @@ pub struct State<C = Config> {
     /// Where init's fds 0, 1 and 2 led; for checkpoints.
     #[serde(default, deserialize_with = "or_zero")]
     pub external_descriptors: Vec<String>,
-    /// resctrl group, if we made one.
+    /// resctrl group, ours or another's.
     #[serde(default, deserialize_with = "or_zero", skip_serializing_if = "is_zero")]
     pub intel_rdt_path: String,
-    /// resctrl monitoring group, if we made one.
+    /// resctrl monitoring group, which is the container's own.
     #[serde(default, deserialize_with = "or_zero", skip_serializing_if = "is_zero")]
     pub intel_rdt_mon_path: String,
     /// What is ours alone; runc ignores it.

@@ -467,6 +467,16 @@ fn all_faults_at_once() {
     });
 }
 
+/// On a host without: there is no machine with it to test the rest on.
+#[test]
+fn intel_rdt_without_resctrl() {
+    case(|b| {
+        assert!(!std::path::Path::new("/sys/fs/resctrl/schemata").is_file(), "this host has it: test it");
+        let words = "intelRdt is specified in config, but Intel RDT is not";
+        refused(b, &[("/linux/intelRdt", json!({"closID": "gold"}), words)]);
+    });
+}
+
 #[test]
 fn oom_in_set_up() {
     case(|b| {

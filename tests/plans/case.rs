@@ -51,6 +51,8 @@ pub struct Asked {
     pub umask: Option<u32>,
     /// Of an exec: the container's oom_score_adj.
     pub oom_score_adj: Option<i32>,
+    /// Of an exec: the container's resctrl groups.
+    pub resctrl: Vec<String>,
 }
 
 /// What is compiled.
@@ -150,6 +152,7 @@ impl Case {
             keyring: asked.keyring,
             umask: asked.umask,
             oom_score_adj: asked.oom_score_adj,
+            resctrl: &asked.resctrl,
             options: &options,
         };
         exec::exec(&request, &facts)
@@ -184,6 +187,7 @@ impl Case {
             last_capability,
             cgroups,
             cgroup_paths,
+            resctrl: Some("/sys/fs/resctrl".into()),
             proc_mounts: self.asked.proc_mounts.clone(),
             stdio_null: self.asked.stdio_null,
             seccomp_flags: 0x3f,

@@ -97,6 +97,7 @@ impl Check<'_> {
 
     /// config-linux.md: each of them is one line.
     fn schemata(&mut self, rdt: &IntelRdt, at: &str) {
+        self.no_nul(format!("{at}/l3CacheSchema"), "intelRdt.l3CacheSchema", &rdt.l3_cache_schema);
         let bw = &rdt.mem_bw_schema;
         if !bw.is_empty() && (!bw.starts_with("MB:") || bw.contains(['\n', '\0'])) {
             let why = format!("invalid intelRdt.memBwSchema {}", text::quote(bw));

@@ -121,6 +121,11 @@ fn intel_rdt() {
             "invalid intelRdt.memBwSchema \"L3:0=f\"",
         ),
         (
+            rdt(json!({"l3CacheSchema": "L3:0=f\0"})),
+            "/linux/intelRdt/l3CacheSchema",
+            "invalid intelRdt.l3CacheSchema \"L3:0=f\\x00\": contains nul byte (\\x00)",
+        ),
+        (
             rdt(json!({"schemata": ["MB:0=20", "L3:0=f\nMB:0=1"]})),
             "/linux/intelRdt/schemata/1",
             "invalid intelRdt.schemata \"L3:0=f\\nMB:0=1\"",
