@@ -5,6 +5,7 @@
 use std::path::Path;
 use std::time::Duration;
 
+use crate::cgroup::systemd::{Manager, Scope, UnitName};
 use crate::cgroup::{self, Host, OwnedCgroup, Paths, Stats, Watch};
 use crate::error::{Context, Error, Result};
 use crate::launch::hooks::{self, Moment};
@@ -185,11 +186,19 @@ impl Container {
     }
 
     fn remove_cgroup(&self) -> Result<()> {
-        let Some(cgroup) = self.cgroup()? else { return Ok(()) };
-        if !self.has_own_pid_namespace() {
+        let cgroup = self.cgroup()?;
+        if let Some(cgroup) = cgroup.as_ref().filter(|_| !self.has_own_pid_namespace()) {
             cgroup.kill_all()?;
         }
-        cgroup.remove()
+        let named = &self.state.config.cgroups;
+        if named.Systemd {
+            let scope = Scope::of(self.state.config.rootless_cgroups);
+            match UnitName::of_parts(&named.parent, &named.scope_prefix, &named.name, scope) {
+                Ok(name) => stop_unit(name.unit(), scope),
+                Err(e) => log::warn(e),
+            }
+        }
+        cgroup.map_or(Ok(()), |cgroup| cgroup.remove())
     }
 
     /// Those that were made for this container: its own group, unless it was put into one by `closID`, and the monitoring
@@ -223,6 +232,15 @@ impl Container {
 fn own_cgroup(paths: &Paths) -> Result<Option<OwnedCgroup>> {
     // A container without a cgroup must not need one on this host.
     if paths.is_empty() { Ok(None) } else { OwnedCgroup::new(&Host::detect()?, paths) }
+}
+
+/// Ends a systemd unit and what systemd remembers of it. Without systemd's help the cgroup can be removed all the same, and
+/// systemd drops a scope that has become empty by itself: so nothing fails for it.
+fn stop_unit(name: &str, scope: Scope) {
+    let stopped = Manager::connect(scope).and_then(|mut systemd| systemd.stop(name));
+    if let Err(e) = stopped {
+        log::warn(e.doing(format!("systemd unit {name} is left to systemd")));
+    }
 }
 
 /// Whether that is the error for a container that has ended, wherever it was met.
@@ -278,8 +296,14 @@ fn end(container: &Container, status: Status) -> Result<()> {
 /// Nothing of a create that was cut short was ever a container; what it may have made is on disk.
 fn undo(aborted: Aborted) -> Result<()> {
     let remove = |intent: &Intent| {
-        if let Some(cgroup) = own_cgroup(&Paths(intent.cgroup_paths.clone()))? {
+        let cgroup = own_cgroup(&Paths(intent.cgroup_paths.clone()))?;
+        if let Some(cgroup) = &cgroup {
             cgroup.kill_all()?;
+        }
+        if !intent.systemd_unit.is_empty() {
+            stop_unit(&intent.systemd_unit, Scope::of(intent.systemd_user));
+        }
+        if let Some(cgroup) = cgroup {
             cgroup.remove().doing(|| "unable to remove container's cgroup")?;
         }
         resctrl::remove(&intent.intel_rdt_mon_path)?;

@@ -63,6 +63,19 @@ impl OwnedCgroup {
         }
     }
 
+    /// Takes over the cgroup that systemd has made for this container, and makes what systemd has not: the cgroups of v1
+    /// controllers that it does not know; on v2 it lets the controllers through that it does not know.
+    pub fn adopt(&self, settings: &Settings) -> Result<Cgroup> {
+        let mut cgroup = Cgroup { places: Vec::new(), made: Vec::new(), early_done: true };
+        match cgroup.make(self, settings, Denied::Fail).and_then(|()| cgroup.prepare(settings)) {
+            Ok(()) => Ok(cgroup),
+            Err(e) => {
+                cgroup.undo();
+                Err(e)
+            }
+        }
+    }
+
     /// The cgroup as it is, to enter it or to change its limits.
     pub fn open(&self) -> Result<Cgroup> {
         let place = |node: &Node| Place::open(node.hierarchy.clone(), node.path.clone(), false);
@@ -92,6 +105,13 @@ impl Cgroup {
     }
 
     fn create(&mut self, owned: &OwnedCgroup, settings: &Settings, denied: Denied) -> Result<()> {
+        self.make(owned, settings, denied)?;
+        self.refuse_if_in_use()?;
+        self.prepare(settings)
+    }
+
+    /// The directories.
+    fn make(&mut self, owned: &OwnedCgroup, settings: &Settings, denied: Denied) -> Result<()> {
         for node in &owned.nodes {
             let fresh = match make(&node.hierarchy.mount, &node.path, &mut self.made) {
                 Ok(fresh) => fresh,
@@ -108,7 +128,11 @@ impl Cgroup {
             };
             self.places.push(Place::open(node.hierarchy.clone(), node.path.clone(), fresh)?);
         }
-        self.refuse_if_in_use()?;
+        Ok(())
+    }
+
+    /// What must be there before a process enters.
+    fn prepare(&self, settings: &Settings) -> Result<()> {
         let unified = self.version() == Version::V2;
         for place in &self.places {
             if unified {

@@ -9,7 +9,9 @@ use nix::unistd::{AccessFlags, access};
 use super::{Asked, Findings, Verdict};
 use crate::cgroup::host::{Hierarchy, Layout, Membership, Version};
 use crate::cgroup::settings::{Missing, Setting};
+use crate::cgroup::systemd::{Manager, Scope, UnitName};
 use crate::cgroup::{DeviceList, OwnedCgroup, Paths, Settings, is_frozen};
+use crate::error::Result;
 use crate::sys::bpf;
 
 pub(super) fn look(findings: &mut Findings, asked: &Asked<'_>) {
@@ -25,11 +27,6 @@ pub(super) fn look(findings: &mut Findings, asked: &Asked<'_>) {
         Layout::Hybrid => "v1, with v2 beside it (hybrid): limits are those of v1",
     };
     findings.ok("cgroup", layout, "");
-    if asked.circumstances.systemd_cgroup {
-        findings
-            .error("cgroup", "the systemd driver is not in this version", "/linux/cgroupsPath")
-            .remedy("run without --systemd-cgroup");
-    }
     if let Some(unified) = asked.cgroups.unified_hierarchy() {
         controllers(findings, asked, unified);
     }
@@ -39,7 +36,11 @@ pub(super) fn look(findings: &mut Findings, asked: &Asked<'_>) {
         Ok(settings) => settings.list,
         Err(e) => return findings.failure("cgroup", e, "/linux/resources"),
     };
-    let paths = match Paths::new(asked.cgroups, &asked.linux.cgroups_path, "ID") {
+    let located = match asked.circumstances.systemd_cgroup {
+        true => unit(findings, asked),
+        false => Paths::new(asked.cgroups, &asked.linux.cgroups_path, "ID"),
+    };
+    let paths = match located {
         Ok(paths) => paths,
         Err(e) => return findings.failure("cgroup", e, PATH),
     };
@@ -51,6 +52,15 @@ pub(super) fn look(findings: &mut Findings, asked: &Asked<'_>) {
     if !asked.linux.cgroups_path.is_empty() {
         occupied(findings, asked, &paths);
     }
+}
+
+/// Where the unit will be, if systemd answers and can have one of that name.
+fn unit(findings: &mut Findings, asked: &Asked<'_>) -> Result<Paths> {
+    let scope = Scope::of(asked.circumstances.rootless_cgroups);
+    let name = UnitName::new(&asked.linux.cgroups_path, "ID", scope)?;
+    let facts = Manager::connect(scope)?.facts()?;
+    findings.ok("cgroup", format!("systemd {} makes {} in {}", facts.version, name.unit(), name.slice()), PATH);
+    name.paths(asked.cgroups, &facts, Membership::of(1)?.as_ref())
 }
 
 const PATH: &str = "/linux/cgroupsPath";

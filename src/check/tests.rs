@@ -371,7 +371,10 @@ fn ids_that_were_not_granted() {
 #[test]
 fn faults_of_cgroups() {
     seeded(&[
-        ("the systemd driver", E, "/linux/cgroupsPath", "systemd driver", |c| c.circumstances.systemd_cgroup = true),
+        ("no unit's name", E, "/linux/cgroupsPath", "invalid slice name", |c| {
+            c.circumstances.systemd_cgroup = true;
+            c.linux().cgroups_path = "a.service:runc:x".into();
+        }),
         ("the root", E, "/linux/cgroupsPath", "cannot be a container's cgroup", |c| {
             c.linux().cgroups_path = "/".into()
         }),

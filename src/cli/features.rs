@@ -25,7 +25,7 @@ pub(super) fn run() -> Result<u8> {
     let known = host::seccomp_flags();
     let flags: Vec<&str> = seccomp::FLAGS.iter().filter(|(_, flag)| known & flag != 0).map(|(name, _)| *name).collect();
     print(&json(&Build {
-        systemd: false,
+        systemd: true,
         criu: false,
         intel_rdt: true,
         net_devices: false,

@@ -5,20 +5,22 @@ use std::path::{Path, PathBuf};
 
 use super::console::{self, HostTerminal};
 use super::execute::{Execution, Identity, Process, host_id};
+use super::facts::{self, Placement};
 use super::fds::ExtraFds;
 use super::foreground::{self, Foreground, Signals};
 use super::hooks::{self, Moment};
 use super::notify::{self, Forwarder};
+use super::notify_wait;
 use super::pidfile::PidFile;
 use super::relay::Relay;
 use super::sockets::{FdSocket, PidfdPayload};
 use super::stdio::{Owner, StdioPlan};
-use super::{facts, notify_wait};
-use crate::cgroup::{Denied, Host, OwnedCgroup, Paths};
+use crate::cgroup::systemd::{Manager, Scope};
+use crate::cgroup::{Denied, Host, OwnedCgroup};
 use crate::container::Container;
 use crate::error::{Error, Result};
 use crate::plan::compile::{self, Options, Request};
-use crate::plan::{Plan, mounts};
+use crate::plan::{Facts, Plan, mounts};
 use crate::spec::oci_state::{OciState, Status};
 use crate::spec::{Spec, parse, problem, validate};
 use crate::state::{ContainerDir, Creating, Origin, Root};
@@ -148,9 +150,6 @@ pub fn check(spec: &Spec, cgroups: &Host, options: &validate::Options) -> Result
 impl<'a> Bundle<'a> {
     /// Reads and checks it. Nothing is changed by that but our working directory.
     pub fn open(args: &'a Arguments, run: Option<Run>) -> Result<Bundle<'a>> {
-        if args.systemd_cgroup {
-            return Err(Error::new("the systemd cgroup driver is not built yet").hint("run without --systemd-cgroup"));
-        }
         if args.id.is_empty() {
             return Err(Error::new("container id cannot be empty"));
         }
@@ -212,13 +211,9 @@ impl<'a> Bundle<'a> {
         let cgroups = Host::detect()?;
         check(&self.spec, &cgroups, &self.validation())?;
         facts::check_rootfs(&self.rootfs)?;
-        let linux = self.spec.linux.clone().unwrap_or_default();
-        let paths = Paths::new(&cgroups, &linux.cgroups_path, &self.args.id)?;
-        let owned = OwnedCgroup::new(&cgroups, &paths)?;
-        let facts = facts::gather(&self.spec, cgroups, &paths, &self.rootfs, self.args.no_pivot)?;
+        let (placement, facts) = self.place(cgroups)?;
+        let owned = OwnedCgroup::new(&facts.cgroups, &placement.paths)?;
         let plan = compile::create(&self.request(), &facts)?;
-        let denied =
-            if self.args.rootless_cgroups && linux.cgroups_path.is_empty() { Denied::GoWithout } else { Denied::Fail };
 
         let mut creating = Root::create(&self.args.root)?.create_container(&self.args.id)?;
         let sockets = match Sockets::connect(&self) {
@@ -229,7 +224,7 @@ impl<'a> Bundle<'a> {
             }
         };
         let keep = self.run.is_some_and(|r| r.keep);
-        let outcome = self.execute(&plan, &mut creating, owned.as_ref(), paths, denied);
+        let outcome = self.execute(&plan, &mut creating, owned.as_ref(), placement);
         match outcome {
             Ok(outcome) => Ok(Made { bundle: self, dir: Some(creating.into_dir()), outcome, sockets, ended: false }),
             Err(failed) => {
@@ -240,6 +235,15 @@ impl<'a> Bundle<'a> {
                 Err(error.doing("unable to start container process"))
             }
         }
+    }
+
+    /// Where the cgroup is to be, and what else has to be known of the host.
+    fn place(&self, cgroups: Host) -> Result<(Placement, Facts)> {
+        let driver = self.args.systemd_cgroup.then(|| Scope::of(self.args.rootless_cgroups));
+        let placement = facts::placement(&self.spec, &self.args.id, &cgroups, driver)?;
+        let mut facts = facts::gather(&self.spec, cgroups, &placement.paths, &self.rootfs, self.args.no_pivot)?;
+        facts.systemd = placement.unit.as_ref().map(|(_, facts)| facts.clone());
+        Ok((placement, facts))
     }
 
     fn origin(&self) -> Origin<'_> {
@@ -260,10 +264,10 @@ impl<'a> Bundle<'a> {
         plan: &Plan,
         creating: &mut Creating,
         owned: Option<&OwnedCgroup>,
-        paths: Paths,
-        denied: Denied,
+        placement: Placement,
     ) -> std::result::Result<Outcome, Box<Failed>> {
-        let none = |error| Box::new(Failed { error, process: None, cgroup_made: false, resctrl_made: Vec::new() });
+        let none =
+            |error| Box::new(Failed { error, process: None, cgroup_made: false, unit: None, resctrl_made: Vec::new() });
         if self.notify_host.is_some() {
             notify::make_dir(creating.dir().as_fd()).map_err(none)?;
         }
@@ -285,19 +289,25 @@ impl<'a> Bundle<'a> {
         let origin = self.origin();
         let mut execution = Execution::new(plan, self.identity());
         execution.owned = owned;
-        execution.cgroup_paths = paths;
-        execution.denied = denied;
+        execution.cgroup_paths = placement.paths;
+        execution.unit = placement.unit.map(|(name, facts)| (name, facts.scope));
+        execution.manager = placement.manager;
+        execution.rootless = self.args.rootless_cgroups;
+        if self.args.rootless_cgroups && linux.cgroups_path.is_empty() && execution.unit.is_none() {
+            execution.denied = Denied::GoWithout;
+        }
         execution.creating = Some(creating);
         execution.maps = (linux.uid_mappings, linux.gid_mappings);
         execution.stdio = stdio.child;
         execution.origin = Some((&self.spec, &origin));
         let result = execution.run();
-        let Execution { process, console, cgroup, resctrl_made, .. } = execution;
+        let Execution { process, console, cgroup, unit, unit_started, manager, resctrl_made, .. } = execution;
+        let unit = unit.map(|(name, _)| name).zip(manager).filter(|_| unit_started);
         match (result, process) {
             (Ok(()), Some(process)) => Ok(Outcome { process, console, relay: stdio.relay, signals, notify }),
             (Ok(()), None) => Err(none(Error::new("the plan started no process"))),
             (Err(error), process) => {
-                Err(Box::new(Failed { error, process, cgroup_made: cgroup.is_some(), resctrl_made }))
+                Err(Box::new(Failed { error, process, cgroup_made: cgroup.is_some(), unit, resctrl_made }))
             }
         }
     }
@@ -318,12 +328,16 @@ impl<'a> Bundle<'a> {
             process.pidfd.send_signal(libc::SIGKILL).ok();
             process.pidfd.reap().ok();
         }
-        if let Some(owned) = owned.filter(|_| failed.cgroup_made) {
-            let removed = owned.kill_all().and_then(|()| owned.remove());
-            if let Err(e) = removed {
-                log::warn(e.doing("unable to remove container's cgroup"));
-                return;
-            }
+        let killed = match owned.filter(|_| failed.cgroup_made || failed.unit.is_some()) {
+            Some(owned) => owned
+                .kill_all()
+                .and_then(|()| failed.unit.map_or(Ok(()), |(unit, mut m)| m.stop(&unit)))
+                .and_then(|()| owned.remove()),
+            None => Ok(()),
+        };
+        if let Err(e) = killed {
+            log::warn(e.doing("unable to remove container's cgroup"));
+            return;
         }
         if let Err(e) = failed.resctrl_made.iter().rev().try_for_each(|group| resctrl::remove(group)) {
             log::warn(e);
@@ -377,6 +391,8 @@ struct Failed {
     process: Option<Process>,
     cgroup_made: bool,
     resctrl_made: Vec<String>,
+    /// systemd's unit that was started.
+    unit: Option<(String, Manager)>,
 }
 
 /// What executing the plan gave.
@@ -486,8 +502,6 @@ pub fn plan(args: &Arguments) -> Result<String> {
     let bundle = Bundle::open(args, None)?;
     let cgroups = Host::detect()?;
     check(&bundle.spec, &cgroups, &bundle.validation())?;
-    let linux = bundle.spec.linux.clone().unwrap_or_default();
-    let paths = Paths::new(&cgroups, &linux.cgroups_path, &args.id)?;
-    let facts = facts::gather(&bundle.spec, cgroups, &paths, &bundle.rootfs, args.no_pivot)?;
+    let (_, facts) = bundle.place(cgroups)?;
     Ok(compile::create(&bundle.request(), &facts)?.to_string())
 }

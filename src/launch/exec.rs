@@ -16,6 +16,7 @@ use super::stdio::{Owner, StdioPlan};
 use nix::fcntl::{OFlag, open};
 use nix::sys::stat::Mode;
 
+use crate::cgroup::systemd::{Manager, Scope, UnitName};
 use crate::cgroup::{Cgroup, Host, OwnedCgroup, Paths};
 use crate::error::{Context, Errno, Error, Result};
 use crate::plan::Facts;
@@ -99,6 +100,13 @@ pub fn exec(args: &Arguments, target: &Target, mut process: spec::Process) -> Re
     let names = config.namespaces.iter().map(|n| n.kind.clone());
     let facts = gather(&process, &linux, cgroups, target)?;
     let groups = resctrl_groups(&target.state);
+    // Between two parts of the tree that the user may use lies one that is root's: the user's systemd has a way across.
+    let named = &config.cgroups;
+    let by_systemd = named.Systemd && config.rootless_cgroups;
+    let unit = by_systemd
+        .then(|| UnitName::of_parts(&named.parent, &named.scope_prefix, &named.name, Scope::User))
+        .transpose()?;
+    let below = args.sub_cgroups.get("").map(|sub| format!("/{}", sub.trim_matches('/'))).unwrap_or_default();
     let options = Options { extra_descriptors: u32::try_from(extra.count()).unwrap_or(0), ..Options::default() };
     let request = Request {
         id: &args.id,
@@ -109,6 +117,7 @@ pub fn exec(args: &Arguments, target: &Target, mut process: spec::Process) -> Re
         umask: config.umask,
         oom_score_adj: config.oom_score_adj,
         resctrl: &groups,
+        unit: unit.as_ref().map(|name| (name.unit(), below.as_str())),
         options: &options,
     };
     let plan = exec::exec(&request, &facts)?;
@@ -138,6 +147,7 @@ pub fn exec(args: &Arguments, target: &Target, mut process: spec::Process) -> Re
     execution.cgroup = cgroup(target, &facts, args)?;
     // Who names a cgroup, be it `/`, means that one.
     execution.busy = if args.sub_cgroups.is_empty() { Busy::FollowInit } else { Busy::Fail };
+    execution.manager = unit.map(|_| Manager::connect(Scope::User)).transpose()?;
     execution.stdio = stdio.child;
     if let Err(e) = execution.run() {
         if let Some(process) = &execution.process {

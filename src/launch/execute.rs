@@ -13,6 +13,7 @@ use nix::unistd::{Uid, write};
 use super::hooks::{self, Moment};
 use super::sync::{Heard, Sync, Trouble};
 use super::{failure, idmaps, trees};
+use crate::cgroup::systemd::{Manager, Scope, Unit};
 use crate::cgroup::{Cgroup, Denied, OwnedCgroup, Paths, Settings};
 use crate::error::{Context, Errno, Error, Result};
 use crate::log;
@@ -79,6 +80,8 @@ pub struct Execution<'a> {
     pub denied: Denied,
     /// What to do if it takes no processes.
     pub busy: Busy,
+    /// The user may not set device rules, which then do not count.
+    pub rootless: bool,
     /// The state directory (create).
     pub creating: Option<&'a mut Creating>,
     /// The container's init (exec).
@@ -87,6 +90,12 @@ pub struct Execution<'a> {
     pub init_root: Option<OwnedFd>,
     /// Maps of the container's user namespace, for id-mapped mounts that name none.
     pub maps: (Vec<IdMapping>, Vec<IdMapping>),
+    /// systemd's unit of the container, and whose systemd's (create).
+    pub unit: Option<(String, Scope)>,
+    /// systemd, if it makes the cgroup or has to move the process.
+    pub manager: Option<Manager>,
+    /// systemd has been asked to start the unit; it may have, even if it has not said so.
+    pub unit_started: bool,
     /// What becomes descriptors 0-2.
     pub stdio: [Option<OwnedFd>; 3],
     /// What the container is made from, for state.json (create).
@@ -112,9 +121,13 @@ impl<'a> Execution<'a> {
             cgroup: None,
             denied: Denied::Fail,
             busy: Busy::Fail,
+            rootless: false,
             creating: None,
             init: None,
             init_root: None,
+            unit: None,
+            manager: None,
+            unit_started: false,
             maps: (Vec::new(), Vec::new()),
             stdio: [None, None, None],
             origin: None,
@@ -140,13 +153,18 @@ impl<'a> Execution<'a> {
                 let Some(owned) = self.owned else { return Ok(()) };
                 let cgroup = owned.create(settings, self.denied).doing(|| "unable to apply cgroup configuration")?;
                 // Kept first, so that what fails now is removed.
-                let forgiving = self.denied == Denied::GoWithout;
-                self.cgroup.insert(cgroup).apply(settings, None, forgiving).doing(|| "error setting cgroup config")
+                self.cgroup.insert(cgroup).apply(settings, None, self.rootless).doing(|| "error setting cgroup config")
             }
+            ParentStep::Unit(unit) => self.start_unit(unit),
+            ParentStep::Attach { unit, below } => {
+                let pid = self.pid()?;
+                let moved = self.manager()?.attach(unit, below, &[pid]);
+                moved.doing(|| "error adding the process to the container's cgroup")
+            }
+            ParentStep::Adopt(settings) => self.adopt(settings),
             ParentStep::Devices(list) => {
-                let forgiving = self.denied == Denied::GoWithout;
                 let none = Settings::default();
-                let set = |cgroup: &Cgroup| cgroup.apply(&none, Some(list), forgiving);
+                let set = |cgroup: &Cgroup| cgroup.apply(&none, Some(list), self.rootless);
                 self.cgroup.as_ref().map_or(Ok(()), set).doing(|| "error setting cgroup config")
             }
             ParentStep::Delegate(owner) => self.delegate(*owner),
@@ -192,6 +210,29 @@ impl<'a> Execution<'a> {
         }
     }
 
+    fn manager(&mut self) -> Result<&mut Manager> {
+        self.manager.as_mut().ok_or_else(|| Error::new("the plan asks systemd, which nobody is connected to"))
+    }
+
+    fn start_unit(&mut self, unit: &Unit) -> Result<()> {
+        let pid = (!unit.is_slice()).then(|| self.pid()).transpose()?;
+        self.unit_started = true;
+        self.manager()?.start(unit, pid).doing(|| "unable to apply cgroup configuration")
+    }
+
+    fn adopt(&mut self, settings: &Settings) -> Result<()> {
+        let Some(owned) = self.owned else { return Ok(()) };
+        let cgroup = owned.adopt(settings).doing(|| "unable to apply cgroup configuration")?;
+        self.cgroup.insert(cgroup).apply(settings, None, self.rootless).doing(|| "error setting cgroup config")?;
+        let mut doors = self.doors()?;
+        for (place, to) in self.plan.places.iter().zip(&mut self.places) {
+            if let Place::Door { hierarchy, sent: true } = place {
+                *to = doors.get_mut(*hierarchy).and_then(Option::take);
+            }
+        }
+        Ok(())
+    }
+
     fn prepare_state(&mut self) -> Result<()> {
         let process = self.process.as_ref().ok_or_else(no_process)?;
         let (Some(creating), Some((spec, origin))) = (&mut self.creating, self.origin) else { return Ok(()) };
@@ -219,7 +260,13 @@ impl<'a> Execution<'a> {
                 return Err(Error::new(format!("container's cgroup is not empty: {n} process(es) found")));
             }
         }
-        let mut intent = Intent { cgroup_paths: self.cgroup_paths.0.clone(), ..Default::default() };
+        let (systemd_unit, scope) = self.unit.clone().unwrap_or_default();
+        let mut intent = Intent {
+            cgroup_paths: self.cgroup_paths.0.clone(),
+            systemd_unit,
+            systemd_user: scope == Scope::User,
+            ..Default::default()
+        };
         if let Some(group) = self.plan.resctrl() {
             group.check_free()?;
             intent.intel_rdt_path = if group.class == Class::Own { group.path.clone() } else { String::new() };
@@ -281,15 +328,7 @@ impl<'a> Execution<'a> {
 
     /// Opens what the child inherits. What is sent later is opened later.
     fn open_places(&mut self) -> Result<()> {
-        let mut doors: Vec<Option<OwnedFd>> = match &mut self.cgroup {
-            Some(cgroup) => cgroup
-                .doors_v1(self.denied)
-                .doing(|| "error adding the process to its cgroups")?
-                .into_iter()
-                .map(Some)
-                .collect(),
-            None => Vec::new(),
-        };
+        let mut doors = self.doors()?;
         for place in &self.plan.places {
             let fd = match place {
                 Place::Namespace { path, field, .. } => {
@@ -302,13 +341,21 @@ impl<'a> Execution<'a> {
                     None => None,
                 },
                 Place::InitRoot => self.init_root.take(),
-                Place::Door(i) => doors.get_mut(*i).and_then(Option::take),
+                Place::Door { hierarchy, sent: false } => doors.get_mut(*hierarchy).and_then(Option::take),
+                Place::Door { sent: true, .. } => None,
                 Place::Fifo => self.creating.as_ref().map(|c| c.dir().exec_fifo_path()).transpose()?,
                 Place::Tree { .. } => None,
             };
             self.places.push(fd);
         }
         Ok(())
+    }
+
+    /// The ways into the cgroups of version 1.
+    fn doors(&mut self) -> Result<Vec<Option<OwnedFd>>> {
+        let Some(cgroup) = &mut self.cgroup else { return Ok(Vec::new()) };
+        let doors = cgroup.doors_v1(self.denied).doing(|| "error adding the process to its cgroups")?;
+        Ok(doors.into_iter().map(Some).collect())
     }
 
     /// For our children: we ourselves stay where we are (pid_namespaces(7)).

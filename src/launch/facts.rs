@@ -6,11 +6,14 @@ use dunnage_steps::flags::Namespaces;
 use nix::sys::stat::{SFlag, fstat};
 use nix::unistd::geteuid;
 
+use crate::cgroup::host::Membership;
+use crate::cgroup::systemd::properties::needs_version;
+use crate::cgroup::systemd::{self, Manager, Scope, UnitName};
 use crate::cgroup::{Host, Paths};
 use crate::error::{Errno, Error, Result};
 use crate::host;
 use crate::plan::Facts;
-use crate::spec::{Capabilities, Spec, names};
+use crate::spec::{Capabilities, Linux, Spec, names};
 
 /// What this process may give: its permitted set.
 pub fn own_capabilities() -> Result<u64> {
@@ -56,6 +59,36 @@ fn names_recent(caps: &Capabilities) -> bool {
     all.filter_map(|name| names::capability(name)).any(|bit| bit > OLDEST_LAST_CAPABILITY)
 }
 
+/// Where a new container's cgroup is to be, and who makes it.
+#[derive(Default)]
+pub struct Placement {
+    /// The directories.
+    pub paths: Paths,
+    /// The unit and what is known of systemd, if systemd makes them.
+    pub unit: Option<(String, systemd::Facts)>,
+    /// The connection to it.
+    pub manager: Option<Manager>,
+}
+
+/// Where `linux.cgroupsPath` leads. `driver`: systemd's, whose systemd; none: the cgroupfs driver.
+pub fn placement(spec: &Spec, id: &str, cgroups: &Host, driver: Option<Scope>) -> Result<Placement> {
+    let none = Linux::default();
+    let linux = spec.linux.as_ref().unwrap_or(&none);
+    let Some(scope) = driver else {
+        return Ok(Placement { paths: Paths::new(cgroups, &linux.cgroups_path, id)?, ..Placement::default() });
+    };
+    let name = UnitName::new(&linux.cgroups_path, id, scope)?;
+    let mut manager = Manager::connect(scope)?;
+    let asked = linux.resources.as_ref().is_some_and(needs_version);
+    let facts = systemd::Facts {
+        scope,
+        version: if asked { manager.version()? } else { 0 },
+        control_group: manager.control_group()?,
+    };
+    let paths = name.paths(cgroups, &facts, Membership::of(1)?.as_ref())?;
+    Ok(Placement { paths, unit: Some((name.unit().to_owned(), facts)), manager: Some(manager) })
+}
+
 /// The facts for creating a container.
 pub fn gather(spec: &Spec, cgroups: Host, paths: &Paths, rootfs: &str, no_pivot: bool) -> Result<Facts> {
     let process = spec.process.as_ref();
@@ -71,6 +104,7 @@ pub fn gather(spec: &Spec, cgroups: Host, paths: &Paths, rootfs: &str, no_pivot:
         cgroups,
         cgroup_paths: paths.0.clone(),
         resctrl: spec.linux.as_ref().and_then(|l| l.intel_rdt.as_ref()).and_then(|_| host::resctrl()),
+        systemd: None,
         proc_mounts: if no_pivot { proc_mounts(rootfs)? } else { Vec::new() },
         stdio_null: if terminal { 0 } else { stdio_null() },
         seccomp_flags: if filtered { host::seccomp_flags().into() } else { 0 },

@@ -12,10 +12,12 @@ use super::facts::Facts;
 use super::parent::{HookKind, ParentStep, Place};
 use super::{Plan, c, devices, mounts, process};
 use crate::cgroup::host::Version;
+use crate::cgroup::systemd::properties::{self, round_quota};
+use crate::cgroup::systemd::{Scope, Unit, UnitName};
 use crate::cgroup::{DeviceList, Settings};
 use crate::error::{Error, Result};
 use crate::resctrl::Group;
-use crate::spec::{Linux, Spec};
+use crate::spec::{Linux, Resources, Spec};
 
 /// What is to be created, and how: config.json and the command line.
 #[derive(Debug, Clone, Copy)]
@@ -64,24 +66,19 @@ pub fn create(request: &Request<'_>, facts: &Facts) -> Result<Plan> {
     let p = &mut plan;
     let enter = Entering::of(linux, facts, p)?;
     let has_mount_ns = enter.has(Namespaces::MOUNT);
-    let doors = entering::doors(p, facts);
-    let v1 = facts.v1_hierarchies() > 0;
     let fifo = options.wait_for_start.then(|| p.place(Place::Fifo));
+    let cgroup = Cgroup::of(request, resources, linux, facts)?;
+    let by_unit = cgroup.unit.as_ref().is_some_and(|unit| !unit.is_slice());
+    let doors = entering::doors(p, facts, by_unit);
     let mut drafts = mounts::draft(request, linux, &enter, facts, p)?;
 
     // ---- before there is a process ----------------------------------------------------------------------------------
     // What will be made is on disk before it is made, so that `delete` finds it whenever we are killed.
     p.parent(ParentStep::Record);
-    if !facts.cgroup_paths.is_empty() {
-        let version = if v1 { Version::V1 } else { Version::V2 };
+    if !by_unit {
         // Earlier than runc, which starts without limits and sets them before the hooks: there is no moment to escape in, and
         // dunnage-init is small enough to live within any of them.
-        let settings = Settings::new(version, &resources)?;
-        p.parent(ParentStep::Cgroup(settings));
-        if v1 {
-            // Written rule by rule, the first of which denies all: nobody may be in there yet.
-            p.parent(ParentStep::Devices(DeviceList::new(&resources.devices, &linux.devices)?));
-        }
+        cgroup.make(p);
     }
     let rdt = rdt(linux, request.id, facts)?;
     if let Some(group) = &rdt {
@@ -92,19 +89,22 @@ pub fn create(request: &Request<'_>, facts: &Facts) -> Result<Plan> {
     }
 
     // ---- the process, in its namespaces -----------------------------------------------------------------------------
-    entering::spawn(p, &enter, facts, linux);
+    entering::spawn(p, &enter, facts, by_unit, linux);
+    if by_unit {
+        // systemd refuses a scope without a process. So here, and only here, one is moved: it has executed dunnage-init,
+        // which waits, and systemd moves it in the one call that makes the cgroup.
+        cgroup.make(p);
+    }
     if let Some(value) = program.oom_score_adj {
         p.parent(ParentStep::OomScoreAdj(value));
     }
-    entering::enter(p, &enter, doors, linux)?;
+    entering::enter(p, &enter, doors, by_unit, linux)?;
     if let Some(group) = &rdt {
         p.parent(ParentStep::JoinResctrl(group.joined()));
         // Hooks that run in the container are processes of it.
         p.parent_says(Barrier::Entered);
     }
-    if !facts.cgroup_paths.is_empty() && !v1 {
-        p.parent(ParentStep::Devices(DeviceList::new(&resources.devices, &linux.devices)?));
-    }
+    p.parent.extend(cgroup.devices_v2.clone().map(ParentStep::Devices));
     if let Some(owner) = spec.cgroup_owner().filter(|_| delegates(facts)) {
         p.parent(ParentStep::Delegate(owner));
     }
@@ -240,6 +240,59 @@ fn rdt(linux: &Linux, id: &str, facts: &Facts) -> Result<Option<Group>> {
     let disabled =
         || Error::new("intelRdt is specified in config, but Intel RDT is not enabled").field("/linux/intelRdt");
     Ok(Some(Group::new(facts.resctrl.as_ref().ok_or_else(disabled)?, rdt, id)))
+}
+
+/// What is to be done about the cgroup. All of it is empty for a container that gets none (rootless).
+#[derive(Default)]
+struct Cgroup {
+    /// systemd's unit, if systemd makes it.
+    unit: Option<Unit>,
+    settings: Option<Settings>,
+    devices_v1: Option<DeviceList>,
+    devices_v2: Option<DeviceList>,
+}
+
+impl Cgroup {
+    fn of(request: &Request<'_>, mut resources: Resources, linux: &Linux, facts: &Facts) -> Result<Cgroup> {
+        if facts.cgroup_paths.is_empty() {
+            return Ok(Cgroup::default());
+        }
+        let version = if facts.v1_hierarchies() > 0 { Version::V1 } else { Version::V2 };
+        let devices = DeviceList::new(&resources.devices, &linux.devices)?;
+        let unit = match &facts.systemd {
+            None => None,
+            Some(systemd) => {
+                round_quota(&mut resources);
+                Some(Unit::new(&properties::Request {
+                    name: &UnitName::new(&linux.cgroups_path, request.id, systemd.scope)?,
+                    version,
+                    systemd: systemd.version,
+                    resources: &resources,
+                    // The user's own may not attach a program to a cgroup.
+                    devices: (systemd.scope == Scope::System).then_some(&devices),
+                    annotations: &request.spec.annotations,
+                })?)
+            }
+        };
+        let settings = Some(Settings::new(version, &resources)?);
+        let (devices_v1, devices_v2) =
+            if version == Version::V1 { (Some(devices), None) } else { (None, Some(devices)) };
+        Ok(Cgroup { unit, settings, devices_v1, devices_v2 })
+    }
+
+    /// Makes it, with its limits.
+    fn make(&self, p: &mut Plan) {
+        let Some(settings) = self.settings.clone() else { return };
+        match self.unit.clone() {
+            None => p.parent(ParentStep::Cgroup(settings)),
+            Some(unit) => {
+                p.parent(ParentStep::Unit(unit));
+                p.parent(ParentStep::Adopt(settings));
+            }
+        }
+        // Written rule by rule, the first of which denies all: the container may not be at work yet.
+        p.parent.extend(self.devices_v1.clone().map(ParentStep::Devices));
+    }
 }
 
 /// What can be asked for, but not yet be done: better no container than one without it.

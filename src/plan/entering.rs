@@ -78,14 +78,14 @@ impl Entering {
     }
 }
 
-/// The runtime's steps up to a running `dunnage-init`.
-pub fn spawn(p: &mut Plan, e: &Entering, facts: &Facts, linux: &Linux) {
+/// The runtime's steps up to a running `dunnage-init`. `by_unit`: systemd gives it a cgroup when it is there.
+pub fn spawn(p: &mut Plan, e: &Entering, facts: &Facts, by_unit: bool, linux: &Linux) {
     // A cgroup namespace is rooted at the cgroup of its maker at that moment: in clone3(2) that would be ours.
     let namespaces = if e.staged { Namespaces::none() } else { e.new.without(Namespaces::CGROUP) };
     let maps_first = namespaces.contains(Namespaces::USER);
     p.parent(ParentStep::Spawn {
         namespaces,
-        into_cgroup: facts.clones_into_cgroup(),
+        into_cgroup: !by_unit && facts.clones_into_cgroup(),
         pid_namespace: if e.staged { None } else { e.place_of(Namespaces::PID).map(|s| s.0) },
         maps_first,
     });
@@ -95,8 +95,7 @@ pub fn spawn(p: &mut Plan, e: &Entering, facts: &Facts, linux: &Linux) {
         p.parent(ParentStep::Tell(Barrier::IdMaps));
     }
     p.parent(ParentStep::Affinity(ALL_CPUS.to_vec()));
-    let first = p.sent();
-    if first < p.places.len() {
+    if let Some(first) = p.places.iter().position(|place| matches!(place, Place::Tree { .. })) {
         p.parent(ParentStep::Trees(u32::try_from(first).unwrap_or(u32::MAX)));
     }
 }
@@ -114,10 +113,10 @@ pub const PER_MESSAGE: usize = 250;
 /// The child's way into the cgroups of version 1: the first place of the files, and how many.
 pub type Doors = (Slot, u32);
 
-/// Gives the cgroups of version 1 their places.
-pub fn doors(p: &mut Plan, facts: &Facts) -> Doors {
+/// Gives the cgroups of version 1 their places. `sent`: they are made when there is a process already.
+pub fn doors(p: &mut Plan, facts: &Facts, sent: bool) -> Doors {
     let count = facts.v1_hierarchies();
-    let places: Vec<Slot> = (0..count).map(|i| p.place(Place::Door(i))).collect();
+    let places: Vec<Slot> = (0..count).map(|hierarchy| p.place(Place::Door { hierarchy, sent })).collect();
     (places.first().copied().unwrap_or(Slot::NONE), u32::try_from(count).unwrap_or(0))
 }
 
@@ -128,13 +127,21 @@ pub fn enter_cgroups(p: &mut Plan, (first, count): Doors) {
     }
 }
 
-/// The child's first steps.
-pub fn enter(p: &mut Plan, e: &Entering, doors: Doors, linux: &Linux) -> Result<()> {
-    enter_cgroups(p, doors);
+/// The child's first steps. With systemd (`by_unit`) it waits to be taken over before it does anything.
+pub fn enter(p: &mut Plan, e: &Entering, doors: Doors, by_unit: bool, linux: &Linux) -> Result<()> {
+    if !by_unit {
+        enter_cgroups(p, doors);
+    }
     for first in (p.sent()..p.places.len()).step_by(PER_MESSAGE) {
         let first = Slot(u32::try_from(first).unwrap_or(u32::MAX));
         p.parent(ParentStep::Tell(Barrier::Entered));
         p.always(Step::Wait { barrier: Barrier::Entered, first });
+    }
+    if by_unit {
+        if p.sent() == p.places.len() {
+            p.parent_says(Barrier::Entered);
+        }
+        enter_cgroups(p, doors);
     }
     if p.places.len() > MAX_PLACES {
         let text =

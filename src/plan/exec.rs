@@ -35,6 +35,8 @@ pub struct Request<'a> {
     pub oom_score_adj: Option<i32>,
     /// The container's resctrl groups.
     pub resctrl: &'a [String],
+    /// systemd's unit of the container, and the cgroup below it, if only systemd may put a process there (rootless).
+    pub unit: Option<(&'a str, &'a str)>,
     /// The command line's part.
     pub options: &'a Options,
 }
@@ -52,19 +54,22 @@ pub fn exec(r: &Request<'_>, facts: &Facts) -> Result<Plan> {
     let container = Entering { new: r.namespaces, ..Entering::default() };
     let has = |kind| r.namespaces.contains(kind);
 
-    let doors = entering::doors(p, facts);
+    let doors = entering::doors(p, facts, false);
     let affinity = program.exec_cpu_affinity.clone().unwrap_or_default();
     if !affinity.initial.is_empty() {
         p.parent(ParentStep::OwnAffinity(cpus(&affinity.initial, "Initial")?));
     }
     p.parent(ParentStep::Spawn {
         namespaces: Namespaces::none(),
-        into_cgroup: facts.clones_into_cgroup(),
+        into_cgroup: r.unit.is_none() && facts.clones_into_cgroup(),
         pid_namespace: None,
         maps_first: false,
     });
+    if let Some((unit, below)) = r.unit {
+        p.parent(ParentStep::Attach { unit: unit.to_owned(), below: below.to_owned() });
+    }
     process::rlimits(p, program);
-    if !program.rlimits.is_empty() {
+    if r.unit.is_some() || !program.rlimits.is_empty() {
         p.parent_says(Barrier::Entered);
     }
     entering::enter_cgroups(p, doors);

@@ -2,8 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use crate::cgroup::Host;
 use crate::cgroup::host::Version;
+use crate::cgroup::{Host, systemd};
 
 /// The host, as far as plans depend on it.
 #[derive(Debug, Clone)]
@@ -22,6 +22,8 @@ pub struct Facts {
     pub cgroup_paths: BTreeMap<String, String>,
     /// Where resctrl is mounted, if config.json has `intelRdt`.
     pub resctrl: Option<String>,
+    /// systemd, if it is to make the cgroup (`--systemd-cgroup`).
+    pub systemd: Option<systemd::Facts>,
     /// Full procfs and sysfs mounts outside of the container, which `--no-pivot` would leave reachable.
     pub proc_mounts: Vec<String>,
     /// Which of our descriptors 0-2 are the null device, as bits.

@@ -86,7 +86,8 @@ impl Plan {
 
     /// The first place whose descriptor is sent after the start; the others are inherited.
     pub fn sent(&self) -> usize {
-        self.places.iter().position(|p| matches!(p, Place::Tree { .. })).unwrap_or(self.places.len())
+        let sent = |p: &Place| matches!(p, Place::Tree { .. } | Place::Door { sent: true, .. });
+        self.places.iter().position(sent).unwrap_or(self.places.len())
     }
 
     /// The resctrl group that is made.

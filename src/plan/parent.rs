@@ -5,6 +5,7 @@ use std::fmt;
 use dunnage_steps::Barrier;
 use dunnage_steps::flags::Namespaces;
 
+use crate::cgroup::systemd::Unit;
 use crate::cgroup::{DeviceList, Settings};
 use crate::resctrl::Group;
 use crate::spec::{Hook, IdMapping, Rlimit, Scheduler};
@@ -35,6 +36,18 @@ pub enum ParentStep {
     Record,
     /// Makes the cgroup, with its limits. Before the container starts: it is never without them.
     Cgroup(Settings),
+    /// Has systemd make the cgroup: a transient unit that takes the process over. It waits for `entered` all the while.
+    Unit(Unit),
+    /// Has systemd move the process into the cgroup of its unit of this name (rootless, where that is not ours to do).
+    Attach {
+        /// The unit.
+        unit: String,
+        /// The cgroup below its own, absolute; empty for its own.
+        below: String,
+    },
+    /// Takes over the cgroup that systemd has made, makes what systemd has not (controllers that it does not know), and writes
+    /// the limits into its files, as with [`ParentStep::Cgroup`].
+    Adopt(Settings),
     /// Sets the device rules; in force before any hook or program runs. On v2 that is one program, attached at one moment: while
     /// dunnage-init makes the mounts, since to load it takes the kernel as long as a dozen of them.
     Devices(DeviceList),
@@ -118,8 +131,13 @@ pub enum Place {
     Init,
     /// The root directory of that.
     InitRoot,
-    /// The file by which a cgroup of version 1 is entered: of the hierarchies that the container has, the one with this number.
-    Door(usize),
+    /// The file by which a cgroup of version 1 is entered.
+    Door {
+        /// Of the hierarchies that the container has, the one with this number.
+        hierarchy: usize,
+        /// It is sent with `entered`: systemd makes the cgroup for a process that is there already.
+        sent: bool,
+    },
     /// A handle of the exec fifo.
     Fifo,
     /// A part of the host's tree, cloned.
@@ -157,10 +175,13 @@ impl fmt::Display for ParentStep {
             ParentStep::Record => f.write_str("record"),
             ParentStep::Cgroup(settings) => {
                 f.write_str("cgroup")?;
-                if let Some((limit, swap)) = settings.above_usage {
-                    write!(f, " above-usage={limit}:{swap}")?;
-                }
-                settings.list.iter().try_for_each(|s| write!(f, "\n    {}={}  # {}", s.file, s.value, s.field))
+                self::settings(f, settings)
+            }
+            ParentStep::Unit(unit) => self::unit(f, unit),
+            ParentStep::Attach { unit, below } => write!(f, "attach unit={unit} below={below:?}"),
+            ParentStep::Adopt(settings) => {
+                f.write_str("adopt-cgroup")?;
+                self::settings(f, settings)
             }
             ParentStep::Devices(list) => {
                 write!(f, "devices {} all", if list.default_allow { "allow" } else { "deny" })?;
@@ -216,6 +237,21 @@ impl fmt::Display for ParentStep {
     }
 }
 
+fn settings(f: &mut fmt::Formatter<'_>, settings: &Settings) -> fmt::Result {
+    if let Some((limit, swap)) = settings.above_usage {
+        write!(f, " above-usage={limit}:{swap}")?;
+    }
+    settings.list.iter().try_for_each(|s| write!(f, "\n    {}={}  # {}", s.file, s.value, s.field))
+}
+
+fn unit(f: &mut fmt::Formatter<'_>, unit: &Unit) -> fmt::Result {
+    write!(f, "unit {}", unit.name)?;
+    unit.properties.iter().try_for_each(|p| {
+        write!(f, "\n    {}={}", p.name, p.value)?;
+        if p.field.is_empty() { Ok(()) } else { write!(f, "  # {}", p.field) }
+    })
+}
+
 fn maps(f: &mut fmt::Formatter<'_>, uids: &[IdMapping], gids: &[IdMapping]) -> fmt::Result {
     for (name, maps) in [("uid", uids), ("gid", gids)] {
         for m in maps {
@@ -243,7 +279,7 @@ impl fmt::Display for Place {
             Place::Namespace { kind, path, field } => write!(f, "namespace {kind} {path}  # {field}"),
             Place::Init => f.write_str("init"),
             Place::InitRoot => f.write_str("init-root"),
-            Place::Door(number) => write!(f, "cgroup {number}"),
+            Place::Door { hierarchy, .. } => write!(f, "cgroup {hierarchy}"),
             Place::Fifo => f.write_str("fifo"),
             Place::Tree { source, recursive, idmap, detached, field } => {
                 write!(f, "tree {source}")?;

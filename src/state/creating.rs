@@ -40,6 +40,8 @@ object! {
         pub cgroup_paths: BTreeMap<String, String>,
         /// systemd's scope, if the systemd driver is used.
         pub systemd_unit: String,
+        /// It is the user's own systemd (rootless).
+        pub systemd_user: bool,
         /// resctrl group.
         pub intel_rdt_path: String,
         /// resctrl monitoring group.

@@ -5,6 +5,7 @@ use std::path::Path;
 
 use dunnage::cgroup::Paths;
 use dunnage::cgroup::host::{Host, Membership};
+use dunnage::cgroup::systemd::{self, Scope, UnitName};
 use dunnage::error::Error;
 use dunnage::plan::{Facts, Plan, compile, exec};
 use dunnage::spec::validate::{self, HostFacts};
@@ -19,6 +20,10 @@ use serde_json::Value;
 pub struct Asked {
     /// Control groups: `v2`, `v1` or `hybrid`; `none` as for a user who may not make any.
     pub cgroups: String,
+    /// systemd makes them: its version.
+    pub systemd: Option<u32>,
+    /// It is the user's own.
+    pub systemd_user: bool,
     /// Our user.
     pub euid: u32,
     /// We are in a user namespace.
@@ -45,6 +50,8 @@ pub struct Asked {
     pub notify_dir: Option<String>,
     /// Of an exec: the namespaces of the container.
     pub namespaces: Vec<String>,
+    /// Of an exec: systemd has to put the process into this unit.
+    pub unit: Option<String>,
     /// Of an exec: the container has a keyring.
     pub keyring: bool,
     /// Of an exec: the container's umask.
@@ -123,7 +130,11 @@ impl Case {
         let process = self.process.as_ref().map(|p| parse::process(p.to_string().as_bytes())).transpose()?;
         let host = HostFacts { cgroup_v2: self.is_v2(), ..HostFacts::COMPLETE };
         let rootless_euid = self.asked.euid != 0;
-        let options = validate::Options { rootless_euid, systemd_cgroup: false, no_pivot: self.asked.no_pivot };
+        let options = validate::Options {
+            rootless_euid,
+            systemd_cgroup: self.asked.systemd.is_some(),
+            no_pivot: self.asked.no_pivot,
+        };
         let problems = match &process {
             Some(process) => validate::validate_process(process, None, &host, &options),
             None => validate::validate(&spec, &host, &options),
@@ -153,6 +164,7 @@ impl Case {
             umask: asked.umask,
             oom_score_adj: asked.oom_score_adj,
             resctrl: &asked.resctrl,
+            unit: asked.unit.as_deref().map(|unit| (unit, "")),
             options: &options,
         };
         exec::exec(&request, &facts)
@@ -174,8 +186,18 @@ impl Case {
     fn facts(&self, cgroups_path: &str) -> Result<Facts, Error> {
         let cgroups = self.host();
         let membership = Membership::from_text(MEMBERSHIP);
+        let systemd = self.asked.systemd.map(|version| systemd::Facts {
+            scope: if self.asked.systemd_user { Scope::User } else { Scope::System },
+            version,
+            control_group: if self.asked.systemd_user { "/user.slice/user-1000.slice/user@1000.service" } else { "" }
+                .into(),
+        });
+        let init = Membership::from_text(MEMBERSHIP.replace("/ours", "/"));
         let cgroup_paths = match self.asked.cgroups.as_str() {
             "none" => BTreeMap::new(),
+            _ if let Some(systemd) = &systemd => {
+                UnitName::new(cgroups_path, "box", systemd.scope)?.paths(&cgroups, systemd, Some(&init))?.0
+            }
             _ => Paths::with_membership(&cgroups, cgroups_path, "box", &membership)?.0,
         };
         let last_capability = self.asked.last_capability.unwrap_or(40);
@@ -188,6 +210,7 @@ impl Case {
             cgroups,
             cgroup_paths,
             resctrl: Some("/sys/fs/resctrl".into()),
+            systemd,
             proc_mounts: self.asked.proc_mounts.clone(),
             stdio_null: self.asked.stdio_null,
             seccomp_flags: 0x3f,

@@ -30,12 +30,19 @@ pub enum Scope {
     User,
 }
 
+impl Scope {
+    /// Who may not make cgroups on the host asks the user's own.
+    pub fn of(rootless_cgroups: bool) -> Scope {
+        if rootless_cgroups { Scope::User } else { Scope::System }
+    }
+}
+
 /// What must be known of systemd before a unit can be planned.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Facts {
     /// Whose.
     pub scope: Scope,
-    /// `257` of `257.9-1~deb13u1`.
+    /// `257` of `257.9-1~deb13u1`; 0: nobody asked, because nothing depends on it.
     pub version: u32,
     /// The cgroup of the manager itself, below which its slices are: empty for the system's, for a user's
     /// `/user.slice/user-1000.slice/user@1000.service`.

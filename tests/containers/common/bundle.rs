@@ -2,6 +2,7 @@
 
 use super::command::{Command, Out, Running};
 use super::confined::MARK;
+use super::driver::{Driver, Place, is_ours};
 use super::{Runtime, Value, eventually, host, json, pause, payload};
 use std::ffi::OsStr;
 use std::fs;
@@ -24,7 +25,7 @@ pub struct Bundle {
     /// Written as config.json before each command that reads it.
     pub config: Value,
     pub id: String,
-    /// The cgroupsPath: absolute, below a group of this test's own.
+    /// Where its control group is below the hierarchies' mounts, in a group of this test's own.
     pub cgroup: String,
     runtime: Runtime,
     wrap: Vec<String>,
@@ -40,9 +41,10 @@ impl Bundle {
         // A mapped root has to reach the root file system.
         fs::set_permissions(dir.path(), fs::Permissions::from_mode(0o755)).unwrap();
         let id = format!("t{unique}");
-        let cgroup = format!("/dunnage-test-{unique}/{id}");
+        let driver = Driver::under_test();
+        let Place { cgroups_path, cgroup } = driver.place(&driver.parent(&unique), &id);
         let mut config = base_config();
-        config["linux"]["cgroupsPath"] = json!(cgroup);
+        config["linux"]["cgroupsPath"] = json!(cgroups_path);
         make_rootfs(&dir.path().join("bundle/rootfs"));
         Bundle { config, id, cgroup, runtime: Runtime::under_test().clone(), wrap: Vec::new(), dir }
     }
@@ -82,8 +84,9 @@ impl Bundle {
     /// Another container of the same bundle, root and cgroup parent.
     pub fn another_id(&mut self, id: &str) -> &mut Self {
         self.id = id.to_string();
-        self.cgroup = format!("{}/{id}", self.cgroup_parent());
-        self.config["linux"]["cgroupsPath"] = json!(self.cgroup);
+        let Place { cgroups_path, cgroup } = Driver::under_test().place(self.cgroup_parent(), id);
+        self.cgroup = cgroup;
+        self.config["linux"]["cgroupsPath"] = json!(cgroups_path);
         self
     }
 
@@ -214,6 +217,9 @@ impl Bundle {
         let root = self.root();
         let mut argv: Vec<&OsStr> = self.wrap.iter().map(OsStr::new).collect();
         argv.extend([self.runtime.path.as_os_str(), OsStr::new("--root"), root.as_os_str()]);
+        if Driver::under_test() == Driver::Systemd {
+            argv.push(OsStr::new("--systemd-cgroup"));
+        }
         argv.extend(args.iter().map(AsRef::as_ref));
         Command::new(argv)
     }
@@ -348,7 +354,7 @@ impl Bundle {
         let Ok(text) = fs::read_to_string(state_dir.join("state.json")) else { return true };
         let Ok(state) = serde_json::from_str::<Value>(&text) else { return true };
         let paths = state["cgroup_paths"].as_object();
-        paths.is_some_and(|p| p.values().all(|v| v.as_str().is_some_and(|s| s.contains("/dunnage-test-"))))
+        paths.is_some_and(|p| p.values().all(|v| v.as_str().is_some_and(is_ours)))
     }
 }
 
@@ -371,7 +377,7 @@ impl Drop for Bundle {
                 pause(2);
             }
         }
-        host::sweep_cgroup(self.cgroup_parent());
+        Driver::under_test().sweep(self.cgroup_parent());
     }
 }
 

@@ -38,7 +38,7 @@ pub fn read(path: impl AsRef<Path>) -> String {
 
 /// Every living pid of the host whose cgroup, in any hierarchy, has this in its path.
 pub fn pids_in_cgroup(part: &str) -> Vec<i32> {
-    assert!(part.contains("dunnage-test-"), "only groups of the tests: {part}");
+    assert!(super::driver::is_ours(part), "only groups of the tests: {part}");
     let inside = |pid: &i32| fs::read_to_string(format!("/proc/{pid}/cgroup")).is_ok_and(|c| c.contains(part));
     pids().filter(inside).filter(|pid| alive(*pid)).collect()
 }
@@ -119,7 +119,7 @@ pub fn cgroup_leftovers(path: &str) -> Vec<PathBuf> {
 
 /// Kills what is left, by pid, and removes the groups, deepest first.
 pub fn sweep_cgroup(path: &str) {
-    assert!(path.starts_with("/dunnage-test-"), "only groups of the tests: {path}");
+    assert!(path.starts_with('/') && super::driver::is_ours(path), "only groups of the tests: {path}");
     for pid in pids_in_cgroup(path) {
         let _ = nix::sys::signal::kill(nix::unistd::Pid::from_raw(pid), nix::sys::signal::Signal::SIGKILL);
     }

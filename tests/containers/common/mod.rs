@@ -5,6 +5,7 @@
 mod bundle;
 mod command;
 mod confined;
+mod driver;
 pub mod host;
 pub mod mount;
 mod payload;
@@ -14,6 +15,7 @@ pub mod stepper;
 
 pub use bundle::{Bundle, base_config};
 pub use command::{Beside, Command, Out, drain};
+pub use driver::Driver;
 pub use runtime::{Runtime, other_runtime};
 pub use serde_json::{Value, json};
 
