@@ -266,7 +266,7 @@ pub struct Misc {
     pub events: u64,
 }
 
-/// resctrl.
+/// resctrl: not read, so there is nothing in it.
 #[derive(Debug, Clone, Default, PartialEq, Serialize)]
 pub struct IntelRdt {}
 
