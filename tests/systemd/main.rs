@@ -2,6 +2,8 @@
 //! `cargo test`. Speaks to the bus, or where there is none to the private socket.
 #![allow(clippy::unwrap_used, clippy::arithmetic_side_effects, clippy::indexing_slicing)] // A panic is what a test wants.
 
+mod properties;
+
 use std::fs::read_to_string;
 use std::process::{Child, Command};
 use std::sync::Mutex;

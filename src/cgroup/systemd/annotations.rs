@@ -15,8 +15,8 @@ const PREFIX: &str = "org.systemd.property.";
 /// Longer than any sensible value; systemd loads each unit that is named.
 const MAX_LENGTH: usize = 4096;
 
-/// What may be set, with its type. Sorted.
-const ALLOWED: [(&str, &str); 35] = [
+/// What may be set, with its type (as a D-Bus signature). Sorted.
+pub const ALLOWED: [(&str, &str); 35] = [
     ("After", "as"),
     ("AllowedCPUs", "ay"),
     ("AllowedMemoryNodes", "ay"),

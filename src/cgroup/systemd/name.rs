@@ -119,7 +119,7 @@ fn expand(slice: &str) -> Result<String> {
         return Ok(String::new());
     }
     let levels = slice.strip_suffix(".slice").ok_or_else(invalid)?;
-    if !is_unit(slice) || slice.contains('@') || levels.split('-').any(str::is_empty) {
+    if !is_unit(slice) || levels.split('-').any(str::is_empty) {
         return Err(invalid());
     }
     let ends = levels.match_indices('-').map(|(at, _)| at).chain([levels.len()]);
@@ -127,14 +127,12 @@ fn expand(slice: &str) -> Result<String> {
     Ok(names.flat_map(|name| ["/".to_owned(), escape(&name)]).collect())
 }
 
-/// systemd.unit(5): what a unit may be called. The type after the last dot is known to be one.
+/// systemd.unit(5): what a unit may be called, but for `@`: neither scopes nor slices have instances. The type after the last
+/// dot is known to be one.
 fn is_unit(name: &str) -> bool {
-    let letters = name.bytes().all(|b| b.is_ascii_alphanumeric() || b":-_.\\@".contains(&b));
+    let letters = name.bytes().all(|b| b.is_ascii_alphanumeric() || b":-_.\\".contains(&b));
     let prefix = name.rsplit_once('.').map_or("", |(prefix, _)| prefix);
-    // `x@.scope` is a template: it can't be started, only its instances `x@y.scope`.
-    let instance =
-        prefix.split_once('@').is_none_or(|(template, instance)| !template.is_empty() && !instance.is_empty());
-    letters && instance && !prefix.is_empty() && name.len() <= MAX_LENGTH
+    letters && !prefix.is_empty() && name.len() <= MAX_LENGTH
 }
 
 /// The unit's directory: systemd writes an underscore before what could be taken for a file of the kernel's.
@@ -191,7 +189,6 @@ mod tests {
             ),
             ("a.slice:p:a-b.slice", "a.slice a-b.slice /a.slice/a-b.slice"),
             ("-.slice:p:a.slice", "-.slice a.slice /a.slice"),
-            ("system.slice:u@v:x", "system.slice u@v-x.scope /system.slice/u@v-x.scope"),
             // What could be a file of the kernel's.
             ("memory.slice:cgroup.x:y", "memory.slice cgroup.x-y.scope /_memory.slice/_cgroup.x-y.scope"),
             ("_a.slice:_:y", "_a.slice _-y.scope /__a.slice/__-y.scope"),
@@ -230,7 +227,7 @@ mod tests {
             ("a.slice:p:x\ny", r#"invalid unit name: "p-x\ny.scope""#),
             ("a.slice:p:é", "invalid unit name: \"p-é.scope\""),
             ("a.slice:p:x@", "invalid unit name: \"p-x@.scope\""),
-            ("a.slice:@:x", "invalid unit name: \"@-x.scope\""),
+            ("a.slice:u@v:x", "invalid unit name: \"u@v-x.scope\""),
             (&long, "invalid unit name: \"p-xxx"),
             // A slice is where its name says.
             ("system.slice:p:a.slice", "slice \"a.slice\" is not in slice \"system.slice\""),
