@@ -128,15 +128,14 @@ impl Group {
     /// The schemata: of a class that was found, those of the cache and of the bandwidth are others' as well.
     fn configure(&self, found: bool) -> Result<()> {
         if found && self.schemata.iter().any(|schema| schema.field != SCHEMATA) {
-            let path = format!("{}/schemata", self.path);
-            let theirs = std::fs::read_to_string(&path).map_err(|e| Error::io(format_args!("open {path}"), &e))?;
+            let theirs = read_schemata(&self.path)?;
             let step = std::fs::read_to_string(format!("{}/info/MB/bandwidth_gran", self.root));
             let step = step.ok().and_then(|text| text.trim().parse().ok()).unwrap_or(1);
             for Schema { lines, field } in self.schemata.iter().filter(|schema| schema.field != SCHEMATA) {
                 if let Some(line) = lines.lines().find(|line| !is_among(&theirs, line, step)) {
                     return Err(Error::new(format!("resctrl group {} exists, and has not {line:?}", self.path))
                         .field(*field)
-                        .hint(format!("{path} is of whoever made it first")));
+                        .hint("they are of whoever made it first"));
                 }
             }
         }
@@ -153,11 +152,44 @@ impl Group {
     }
 }
 
-/// Writes lines into the schemata of a group below `root`.
+/// The schemata of a group as they were.
+#[derive(Debug)]
+pub struct Before {
+    root: String,
+    group: String,
+    lines: String,
+}
+
+impl Before {
+    /// # Errors
+    /// The kernel refuses what it had before.
+    pub fn restore(&self) -> Result<()> {
+        write_schemata(&self.root, &self.group, &self.lines)
+    }
+}
+
+/// Gives a group new schemata, in this order; empty ones are left out. If one is refused, those before it are taken back.
 ///
 /// # Errors
-/// The kernel refuses them; the error says why in the kernel's words.
-pub fn write_schemata(root: &str, group: &str, lines: &str) -> Result<()> {
+/// The kernel refuses one; the group is gone.
+pub fn change(root: &str, group: &str, schemata: &[&str]) -> Result<Before> {
+    let lines = read_schemata(group)?;
+    let before = Before { root: root.to_owned(), group: group.to_owned(), lines: lines.trim_end().to_owned() };
+    let mut new = schemata.iter().filter(|lines| !lines.is_empty());
+    new.try_for_each(|lines| write_schemata(root, group, lines)).map_err(|e| match before.restore() {
+        Ok(()) => e,
+        Err(again) => e.hint(format!("nor can the old schemata be put back: {again}")),
+    })?;
+    Ok(before)
+}
+
+fn read_schemata(group: &str) -> Result<String> {
+    let path = format!("{group}/schemata");
+    std::fs::read_to_string(&path).map_err(|e| Error::io(format_args!("open {path}"), &e))
+}
+
+/// Writes lines into the schemata of a group below `root`; the error says why in the kernel's words.
+fn write_schemata(root: &str, group: &str, lines: &str) -> Result<()> {
     write_file(&format!("{group}/schemata"), &format!("{lines}\n")).map_err(|e| {
         let status = std::fs::read_to_string(format!("{root}/info/last_cmd_status")).unwrap_or_default();
         match status.trim() {
@@ -428,6 +460,19 @@ mod tests {
         );
         let e = join(&group.joined(), 1).unwrap_err().to_string();
         assert!(e.starts_with("error adding pid 1 to Intel RDT: open "), "{e}");
+    }
+
+    #[test]
+    fn new_schemata_for_a_group_and_back() {
+        let mock = Mock::new();
+        mock.fill("gold", "L3:0=f\nMB:0=100\n");
+        let gold = format!("{}/gold", mock.root());
+        let before = change(mock.root(), &gold, &["L3:0=1", ""]).unwrap();
+        assert_eq!(mock.read("gold/schemata").as_deref(), Some("L3:0=1\nMB:0=100\n"));
+        before.restore().unwrap();
+        assert_eq!(mock.read("gold/schemata").as_deref(), Some("L3:0=f\nMB:0=100\n"));
+        let e = change(mock.root(), &format!("{gold}x"), &["L3:0=1"]).unwrap_err().to_string();
+        assert!(e.ends_with("goldx/schemata: no such file or directory"), "{e}");
     }
 
     #[test]

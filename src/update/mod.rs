@@ -10,6 +10,7 @@ use crate::container::Container;
 use crate::error::{Error, Result};
 use crate::host;
 use crate::log;
+use crate::resctrl;
 use crate::spec::{Resources, problem, validate};
 use crate::state::{State, Status, not_running};
 
@@ -43,9 +44,19 @@ pub fn update(container: &Container, request: Request) -> Result<()> {
     if let Some(e) = problem::join(&problems, "resources") {
         return Err(e);
     }
-    intel_rdt(&request.l3_cache_schema, &request.mem_bw_schema)?;
-    let mut written = None;
-    let result = container.dir.update(|state| change(&host, state, &resources, &mut written));
+    let schemata = [request.l3_cache_schema.as_str(), &request.mem_bw_schema];
+    rdt_offers(&schemata)?;
+    let (mut written, mut class) = (None, None);
+    let result = container.dir.update(|state| {
+        change(&host, state, &resources, &mut written)?;
+        class = change_class(state, &schemata)?;
+        Ok(())
+    });
+    if let (Err(_), Some(class)) = (&result, class)
+        && let Err(e) = class.restore()
+    {
+        log::warn(e.doing("the old schemata cannot be put back"));
+    }
     if let (Err(_), Some((cgroup, before))) = (&result, &written)
         && let Err(e) = cgroup.restore(before)
     {
@@ -74,7 +85,8 @@ fn change(host: &Host, state: &mut State, request: &Resources, written: &mut Opt
     cgroup.apply(&settings, None, state.config.rootless_cgroups)
 }
 
-fn intel_rdt(l3_cache: &str, mem_bw: &str) -> Result<()> {
+/// Both may be empty: the schema of the cache and that of the bandwidth.
+fn rdt_offers([l3_cache, mem_bw]: &[&str; 2]) -> Result<()> {
     if l3_cache.is_empty() && mem_bw.is_empty() {
         return Ok(());
     }
@@ -85,5 +97,25 @@ fn intel_rdt(l3_cache: &str, mem_bw: &str) -> Result<()> {
     if !mem_bw.is_empty() && !offered.mb {
         return Err(Error::new("Intel RDT/MBA: memory bandwidth schema is not enabled"));
     }
-    Err(Error::new("updating a non-existent Intel RDT configuration is not supported"))
+    Ok(())
+}
+
+/// Gives the container's resctrl group new schemata; what is returned goes back.
+fn change_class(state: &mut State, schemata: &[&str; 2]) -> Result<Option<resctrl::Before>> {
+    let [l3_cache, mem_bw] = schemata.map(str::to_owned);
+    if l3_cache.is_empty() && mem_bw.is_empty() {
+        return Ok(None);
+    }
+    let none = "updating a non-existent Intel RDT configuration is not supported";
+    let (Some(rdt), false) = (&mut state.config.intel_rdt, state.intel_rdt_path.is_empty()) else {
+        return Err(Error::new(none));
+    };
+    let root = host::resctrl().ok_or_else(|| Error::new(none))?;
+    let before = resctrl::change(&root, &state.intel_rdt_path, schemata)?;
+    for (saved, new) in [(&mut rdt.l3_cache_schema, l3_cache), (&mut rdt.memBwSchema, mem_bw)] {
+        if !new.is_empty() {
+            *saved = new;
+        }
+    }
+    Ok(Some(before))
 }
