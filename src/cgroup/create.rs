@@ -297,12 +297,15 @@ fn write_pid(dir: &Dir, pid: &str) -> Result<()> {
 fn make(mount: &str, path: &str, made: &mut Vec<String>) -> Result<bool> {
     let mkdir = || mkdirat(AT_FDCWD, path, Mode::from_bits_truncate(0o755));
     let mut result = mkdir();
-    if result == Err(Errno::ENOENT)
-        && let Some((parent, _)) = path.rsplit_once('/')
-        && parent.len() > mount.len()
-    {
-        make(mount, parent, made)?;
-        result = mkdir();
+    // A create that fails takes away what it has made above its cgroup, also under our feet.
+    for _ in 0..10 {
+        match path.rsplit_once('/') {
+            Some((parent, _)) if result == Err(Errno::ENOENT) && parent.len() > mount.len() => {
+                make(mount, parent, made)?;
+                result = mkdir();
+            }
+            _ => break,
+        }
     }
     match result {
         Ok(()) => {
@@ -310,6 +313,8 @@ fn make(mount: &str, path: &str, made: &mut Vec<String>) -> Result<bool> {
             Ok(true)
         }
         Err(Errno::EEXIST) => Ok(false),
+        Err(e @ Errno::EROFS) => Err(Error::sys(format_args!("mkdir {path}"), e)
+            .hint("the control groups are mounted read-only here; in a container that is its engine's decision")),
         Err(e) => Err(Error::sys(format_args!("mkdir {path}"), e)),
     }
 }

@@ -16,7 +16,7 @@ use super::relay::Relay;
 use super::sockets::{FdSocket, PidfdPayload};
 use super::stdio::{Owner, StdioPlan};
 use crate::cgroup::systemd::{Manager, Scope};
-use crate::cgroup::{Denied, Host, OwnedCgroup};
+use crate::cgroup::{Cgroup, Denied, Host, OwnedCgroup};
 use crate::container::Container;
 use crate::error::{Error, Result};
 use crate::plan::compile::{self, Options, Request};
@@ -267,7 +267,7 @@ impl<'a> Bundle<'a> {
         placement: Placement,
     ) -> std::result::Result<Outcome, Box<Failed>> {
         let none =
-            |error| Box::new(Failed { error, process: None, cgroup_made: false, unit: None, resctrl_made: Vec::new() });
+            |error| Box::new(Failed { error, process: None, cgroup: None, unit: None, resctrl_made: Vec::new() });
         if self.notify_host.is_some() {
             notify::make_dir(creating.dir().as_fd()).map_err(none)?;
         }
@@ -306,9 +306,7 @@ impl<'a> Bundle<'a> {
         match (result, process) {
             (Ok(()), Some(process)) => Ok(Outcome { process, console, relay: stdio.relay, signals, notify }),
             (Ok(()), None) => Err(none(Error::new("the plan started no process"))),
-            (Err(error), process) => {
-                Err(Box::new(Failed { error, process, cgroup_made: cgroup.is_some(), unit, resctrl_made }))
-            }
+            (Err(error), process) => Err(Box::new(Failed { error, process, cgroup, unit, resctrl_made })),
         }
     }
 
@@ -322,19 +320,21 @@ impl<'a> Bundle<'a> {
 
     /// Undoes a creation that failed: the process, the cgroup, the directory; then the hooks hear of its end. What cannot be undone
     /// goes to the log, and stays recorded for `delete`.
-    fn undo(&self, creating: Creating, owned: Option<&OwnedCgroup>, failed: Failed) {
+    fn undo(&self, creating: Creating, owned: Option<&OwnedCgroup>, mut failed: Failed) {
         if let Some(process) = failed.process {
             // It may have ended by itself.
             process.pidfd.send_signal(libc::SIGKILL).ok();
             process.pidfd.reap().ok();
         }
-        let killed = match owned.filter(|_| failed.cgroup_made || failed.unit.is_some()) {
+        let killed = match owned.filter(|_| failed.cgroup.is_some() || failed.unit.is_some()) {
             Some(owned) => owned
                 .kill_all()
                 .and_then(|()| failed.unit.map_or(Ok(()), |(unit, mut m)| m.stop(&unit)))
                 .and_then(|()| owned.remove()),
             None => Ok(()),
         };
+        // Those above it that nobody had before.
+        failed.cgroup.iter_mut().for_each(Cgroup::undo);
         if let Err(e) = killed {
             log::warn(e.doing("unable to remove container's cgroup"));
             return;
@@ -389,7 +389,7 @@ impl Sockets {
 struct Failed {
     error: Error,
     process: Option<Process>,
-    cgroup_made: bool,
+    cgroup: Option<Cgroup>,
     resctrl_made: Vec<String>,
     /// systemd's unit that was started.
     unit: Option<(String, Manager)>,

@@ -13,6 +13,7 @@
 
 mod common;
 
+mod bad_input;
 mod cgroup2;
 mod cgroups;
 mod check;
@@ -30,6 +31,7 @@ mod interop;
 mod mounts;
 mod namespaces;
 mod process;
+mod removal;
 mod robustness;
 mod rootfs;
 mod safety;

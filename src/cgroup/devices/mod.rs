@@ -141,13 +141,16 @@ impl DeviceList {
         for (i, rule) in rules.iter().enumerate() {
             list.apply(rule).map_err(|e| e.field(format!("/linux/resources/devices/{i}")))?;
         }
+        let default =
+            |e: Error| e.field("/linux/resources/devices").hint("a rule is in the way of the default devices");
         for kind in [Kind::Char, Kind::Block] {
             // To make a node is harmless: the rules are asked again when it is opened.
-            list.change(true, Devices { kind, major: None, minor: None }, Access::MKNOD)?;
+            list.change(true, Devices { kind, major: None, minor: None }, Access::MKNOD).map_err(default)?;
         }
         for (path, major, minor) in DEFAULTS {
             if path.is_empty() || devices.iter().all(|d| d.path != path) {
-                list.change(true, Devices { kind: Kind::Char, major: Some(major), minor }, Access::ALL)?;
+                let devices = Devices { kind: Kind::Char, major: Some(major), minor };
+                list.change(true, devices, Access::ALL).map_err(default)?;
             }
         }
         Ok(list)
