@@ -146,7 +146,10 @@ fn explain(dir: &Dir, setting: &Setting, e: Error) -> Error {
                 (false, true) => Error::new(format!(
                     "unified resource {file:?} can't be set: controller {controller:?} not available"
                 )),
-                (false, false) => e.hint(format!("the cgroup has no controller {controller:?}; it has: {controllers}")),
+                (false, false) => e.hint(format!(
+                    "the cgroup has no controller {controller:?}; it has: {controllers}. A cgroup with processes passes none \
+                     on (cgroups(7), \"no internal processes\"): inside a container, move them into a cgroup below it first"
+                )),
             }
         }
         _ => e,

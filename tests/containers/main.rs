@@ -30,6 +30,7 @@ mod inspect;
 mod interop;
 mod mounts;
 mod namespaces;
+mod nesting;
 mod process;
 mod removal;
 mod robustness;
