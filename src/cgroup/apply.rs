@@ -16,9 +16,7 @@ impl Cgroup {
     /// Writes all limits; and the device rules, if given (an update never touches them). `rootless`: failures of device
     /// rules do not count, because without privilege they cannot work, and a device that the user may not open stays shut.
     pub fn apply(&self, settings: &Settings, devices: Option<&DeviceList>, rootless: bool) -> Result<()> {
-        if let Some((limit, total)) = settings.above_usage {
-            self.check_usage(limit, total)?;
-        }
+        self.refuse_below_usage(settings)?;
         let todo = settings.list.iter().filter(|setting| !(setting.before_join && self.early_done));
         let mut rest: Vec<&Setting> = todo.collect();
         while let Some(first) = rest.first() {
@@ -54,7 +52,8 @@ impl Cgroup {
     }
 
     /// `checkBeforeUpdate`: cgroup v2 would reclaim and kill where v1 refuses. As far as the usage can be read.
-    fn check_usage(&self, limit: i64, total: i64) -> Result<()> {
+    pub fn refuse_below_usage(&self, settings: &Settings) -> Result<()> {
+        let Some((limit, total)) = settings.above_usage else { return Ok(()) };
         let Some(Ok(usage)) = self.place("memory").map(|place| place.dir.read_u64("memory.current")) else {
             return Ok(());
         };

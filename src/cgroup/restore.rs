@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 use super::create::Cgroup;
 use super::dir::Dir;
 use super::settings::{Missing, Settings};
-use crate::error::{Error, Result};
+use crate::error::{Errno, Error, Result};
 
 /// The contents of the files that settings are going to be written to, in the order of the writes.
 #[derive(Debug)]
@@ -17,6 +17,8 @@ struct File {
     controller: String,
     name: String,
     text: String,
+    /// What an empty cpuset amounts to: one with processes does not become empty again.
+    effective: Option<String>,
 }
 
 impl Cgroup {
@@ -37,7 +39,14 @@ impl Cgroup {
                     continue;
                 }
                 if let Ok(text) = place.dir.read(name) {
-                    files.push(File { controller: setting.controller.to_string(), name: name.to_owned(), text });
+                    let empty = setting.controller == "cpuset" && text.trim().is_empty();
+                    let effective = empty.then(|| place.dir.read_value(&format!("{name}.effective")).ok()).flatten();
+                    files.push(File {
+                        controller: setting.controller.to_string(),
+                        name: name.to_owned(),
+                        text,
+                        effective,
+                    });
                 }
             }
         }
@@ -69,9 +78,15 @@ impl File {
     /// True if something was written.
     fn restore(&self, dir: &Dir) -> Result<bool> {
         let now = dir.read(&self.name)?;
+        if self.effective.as_deref() == Some(now.trim()) {
+            return Ok(false);
+        }
         let lines = way_back(&self.name, &self.text, &now);
         for line in &lines {
-            dir.write(&self.name, line)?;
+            match (dir.write(&self.name, line), &self.effective) {
+                (Err(e), Some(effective)) if e.errno() == Some(Errno::ENOSPC) => dir.write(&self.name, effective)?,
+                (result, _) => result?,
+            }
         }
         if !lines.is_empty() && dir.read(&self.name)? == now {
             return Err(Error::new(format!("{}/{} stays as it is: {:?}", dir.path, self.name, now.trim_end())));

@@ -8,6 +8,7 @@
 use crate::cgroup::Settings;
 use crate::cgroup::host::Version;
 use crate::cgroup::settings::cpu_weight;
+use crate::cgroup::systemd::properties::rounded_quota;
 use crate::error::Result;
 use crate::spec::{BlockIo, Cpu, Memory, Pids, Resources};
 use crate::spec::{ThrottleDevice as SpecThrottle, WeightDevice as SpecWeight};
@@ -92,6 +93,10 @@ impl Merged {
         let (quota, period) = (given(asked.quota), given(asked.period));
         saved.cpu_quota = quota.unwrap_or(saved.cpu_quota);
         saved.cpu_period = period.unwrap_or(saved.cpu_period);
+        if saved.Systemd && saved.cpu_quota > 0 {
+            // What the unit and the cgroup get.
+            saved.cpu_quota = rounded_quota(saved.cpu_quota, saved.cpu_period);
+        }
         if quota.is_some() || period.is_some() {
             (write.quota, write.period) = (set(saved.cpu_quota), set(saved.cpu_period));
         }

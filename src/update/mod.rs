@@ -1,7 +1,9 @@
 //! New limits for a container that exists, whole or not at all: if the kernel refuses one of them, or the state cannot be
-//! written, those that were written before it are put back. `merge` says what a request means. Knows nothing of flags.
+//! written, those that were written before it are put back. `merge` says what a request means, `unit` tells systemd. Knows
+//! nothing of flags.
 
 pub mod merge;
+mod unit;
 
 use std::time::Duration;
 
@@ -13,6 +15,7 @@ use crate::log;
 use crate::resctrl;
 use crate::spec::{Resources, problem, validate};
 use crate::state::{State, Status, not_running};
+use unit::Unit;
 
 /// How long another update may take: one that hangs must not make a row of them hang.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -57,8 +60,8 @@ pub fn update(container: &Container, request: Request) -> Result<()> {
     {
         log::warn(e.doing("the old schemata cannot be put back"));
     }
-    if let (Err(_), Some((cgroup, before))) = (&result, &written)
-        && let Err(e) = cgroup.restore(before)
+    if let (Err(_), Some(written)) = (&result, &mut written)
+        && let Err(e) = written.restore()
     {
         log::warn(format_args!(
             "Setting back cgroup configs failed due to error: {e}, your state.json and actual configs might be inconsistent."
@@ -67,22 +70,42 @@ pub fn update(container: &Container, request: Request) -> Result<()> {
     result.map(drop)
 }
 
+/// What has been, or is being, written to.
+struct Written {
+    cgroup: Cgroup,
+    before: Before,
+    unit: Option<Unit>,
+}
+
+impl Written {
+    /// systemd first, as when limits are set: it writes files, too.
+    fn restore(&mut self) -> Result<()> {
+        let unit = self.unit.as_mut().map_or(Ok(()), Unit::restore);
+        self.cgroup.restore(&self.before).and(unit)
+    }
+}
+
 /// Writes to the kernel. What it takes to go back is in `written` before the first write.
-fn change(host: &Host, state: &mut State, request: &Resources, written: &mut Option<(Cgroup, Before)>) -> Result<()> {
-    let merged = merge::merge(host.version(), &state.config.cgroups, request)?;
+fn change(host: &Host, state: &mut State, request: &Resources, written: &mut Option<Written>) -> Result<()> {
+    let version = host.version();
+    let merged = merge::merge(version, &state.config.cgroups, request)?;
     for section in &merged.left_out {
         log::warn(format_args!("update does not change {section}: the container keeps what it was created with"));
     }
-    let settings = Settings::new(host.version(), &merged.write)?;
-    state.config.cgroups = merged.saved;
+    let settings = Settings::new(version, &merged.write)?;
+    let saved = std::mem::replace(&mut state.config.cgroups, merged.saved);
     if settings.is_empty() {
         return Ok(());
     }
     let owned = OwnedCgroup::new(host, &Paths(state.cgroup_paths.clone()))?;
     let cgroup = owned.ok_or_else(|| Error::new("cannot set limits: the container has no cgroup"))?.open()?;
+    // Before systemd writes what the kernel would take as an order to reclaim and kill.
+    cgroup.refuse_below_usage(&settings)?;
+    let unit = Unit::new(version, &saved, state.config.rootless_cgroups, &merged.write)?;
     let before = cgroup.before(&settings);
-    let (cgroup, _) = written.insert((cgroup, before));
-    cgroup.apply(&settings, None, state.config.rootless_cgroups)
+    let written = written.insert(Written { cgroup, before, unit });
+    written.unit.as_mut().map_or(Ok(()), Unit::set)?;
+    written.cgroup.apply(&settings, None, state.config.rootless_cgroups)
 }
 
 /// Both may be empty: the schema of the cache and that of the bandwidth.

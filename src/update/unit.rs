@@ -21,11 +21,13 @@ pub struct Unit {
 
 impl Unit {
     /// The unit of a container that the systemd driver has made, with what `write` means for it; `None` if there is none, or if
-    /// that is nothing. `saved` is the state before the update.
-    pub fn new(version: Version, saved: &Cgroup, scope: Scope, write: &Resources) -> Result<Option<Unit>> {
+    /// that is nothing. `saved` is the state before the update; a `rootless`
+    /// container is the user's systemd's.
+    pub fn new(version: Version, saved: &Cgroup, rootless: bool, write: &Resources) -> Result<Option<Unit>> {
         if !saved.Systemd {
             return Ok(None);
         }
+        let scope = Scope::of(rootless);
         let name = UnitName::of_parts(&saved.parent, &saved.scope_prefix, &saved.name, scope)?;
         let mut manager = Manager::connect(scope)?;
         let old = limits(saved);
@@ -34,7 +36,9 @@ impl Unit {
         if properties.is_empty() {
             return Ok(None);
         }
-        let before = way_back(&properties, &properties::resources(version, systemd, &old)?);
+        // A state that contradicts itself (another runtime's) must not keep anybody from changing it.
+        let old = properties::resources(version, systemd, &old).unwrap_or_default();
+        let before = way_back(&properties, &old);
         Ok(Some(Unit { manager, name: name.unit().to_owned(), properties, before }))
     }
 
@@ -115,39 +119,39 @@ mod tests {
             "unified": {"memory.high": "5", "memory.min": "6"}});
         let none = u64::MAX;
         let unlimited = [
-            format!("CPUQuotaPeriodUSec={none} t"),
-            format!("CPUQuotaPerSecUSec={none} t"),
-            format!("TasksMax={none} t"),
-            format!("MemorySwapMax={none} t"),
-            format!("MemoryMax={none} t"),
-            "MemoryLow=0 t".into(),
-            format!("CPUWeight={none} t"),
-            "AllowedCPUs=[] ay".into(),
-            "AllowedMemoryNodes=[] ay".into(),
-            format!("MemoryHigh={none} t"),
-            "MemoryMin=0 t".into(),
+            format!("CPUQuotaPeriodUSec={none}"),
+            format!("CPUQuotaPerSecUSec={none}"),
+            format!("TasksMax={none}"),
+            format!("MemorySwapMax={none}"),
+            format!("MemoryMax={none}"),
+            "MemoryLow=0".into(),
+            format!("CPUWeight={none}"),
+            "AllowedCPUs=[]".into(),
+            "AllowedMemoryNodes=[]".into(),
+            format!("MemoryHigh={none}"),
+            "MemoryMin=0".into(),
         ];
         assert_eq!(back(Version::V2, json!({"pids_limit": 0}), all.clone()), unlimited);
         let saved = json!({"memory": 7, "memory_swap": 9, "memory_reservation": 2, "pids_limit": 5, "cpu_shares": 512,
             "cpu_quota": 5000, "cpu_period": 10000, "cpuset_cpus": "0", "cpuset_mems": "1",
             "unified": {"memory.high": "1"}});
         let limited = [
-            "CPUQuotaPeriodUSec=10000 t",
-            "CPUQuotaPerSecUSec=500000 t",
-            "TasksMax=5 t",
-            "MemorySwapMax=2 t",
-            "MemoryMax=7 t",
-            "MemoryLow=2 t",
-            "CPUWeight=59 t",
-            "AllowedCPUs=[1] ay",
-            "AllowedMemoryNodes=[2] ay",
-            "MemoryHigh=1 t",
-            "MemoryMin=0 t",
+            "CPUQuotaPeriodUSec=10000",
+            "CPUQuotaPerSecUSec=500000",
+            "TasksMax=5",
+            "MemorySwapMax=2",
+            "MemoryMax=7",
+            "MemoryLow=2",
+            "CPUWeight=59",
+            "AllowedCPUs=[1]",
+            "AllowedMemoryNodes=[2]",
+            "MemoryHigh=1",
+            "MemoryMin=0",
         ];
         assert_eq!(back(Version::V2, saved, all), limited);
         assert_eq!(
             back(Version::V1, json!({"memory": 5}), json!({"memory": {"limit": -1}, "cpu": {"shares": 2}})),
-            ["MemoryLimit=5 t".to_owned(), format!("CPUShares={none} t")]
+            ["MemoryLimit=5".to_owned(), format!("CPUShares={none}")]
         );
     }
 }

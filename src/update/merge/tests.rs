@@ -76,6 +76,13 @@ fn every_field() {
             json!({"cpu_quota": -1}),
             json!({"cpu": {"quota": -1}}),
         ),
+        // systemd keeps whole percentages.
+        (
+            json!({"Systemd": true, "cpu_quota": 5000, "cpu_period": 10000}),
+            json!({"cpu": {"quota": 5001}}),
+            json!({"Systemd": true, "cpu_quota": 5100, "cpu_period": 10000}),
+            json!({"cpu": {"quota": 5100, "period": 10000}}),
+        ),
         (
             json!({"cpu_burst": 5, "cpu_quota": 9}),
             json!({"cpu": {"burst": 0}}),
