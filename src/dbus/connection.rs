@@ -4,13 +4,13 @@
 use std::collections::VecDeque;
 use std::fmt;
 use std::io::IoSlice;
-use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
 use std::time::{Duration, Instant};
 
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::socket::sockopt::SendTimeout;
 use nix::sys::socket::{
-    AddressFamily, MsgFlags, SockFlag, SockType, UnixAddr, connect, recv, sendmsg, setsockopt, socket,
+    AddressFamily, ControlMessage, MsgFlags, SockFlag, SockType, UnixAddr, connect, recv, sendmsg, setsockopt, socket,
 };
 use nix::sys::time::{TimeVal, TimeValLike};
 
@@ -119,6 +119,7 @@ pub struct Connection {
     socket: OwnedFd,
     peer: Peer,
     serial: u32,
+    passes_descriptors: bool,
     /// Of the peer's bytes what is not yet a whole message.
     received: Vec<u8>,
     /// Members of the signals that somebody will ask for; all others are dropped as they come.
@@ -136,7 +137,8 @@ impl Connection {
     ) -> Result<Connection, Failure> {
         let socket = connected(address, deadline)?;
         let (received, signals) = (Vec::new(), VecDeque::new());
-        let mut connection = Connection { socket, peer, serial: 0, received, wanted, signals };
+        let mut connection =
+            Connection { socket, peer, serial: 0, passes_descriptors: false, received, wanted, signals };
         connection.authenticate(deadline)?;
         if peer == Peer::Bus {
             connection.call(BUS, &[], deadline)?;
@@ -149,7 +151,7 @@ impl Connection {
     /// All in one write, and no message before the answer: what systemd reads together with BEGIN stays in its buffer until
     /// something else arrives.
     fn authenticate(&mut self, deadline: Deadline) -> Result<(), Failure> {
-        self.send(b"\0AUTH EXTERNAL\r\nDATA\r\nBEGIN\r\n", deadline)?;
+        self.send(b"\0AUTH EXTERNAL\r\nDATA\r\nNEGOTIATE_UNIX_FD\r\nBEGIN\r\n", &[], deadline)?;
         let mut answer = self.line(deadline)?;
         if answer == "DATA" {
             answer = self.line(deadline)?;
@@ -158,6 +160,7 @@ impl Connection {
             self.line(deadline)?;
         }
         if answer.starts_with("OK") {
+            self.passes_descriptors = self.line(deadline)? == "AGREE_UNIX_FD";
             return Ok(());
         }
         Err(Failure::Lost(Error::new(format!("authentication refused: {}", answer.escape_debug()))))
@@ -192,7 +195,23 @@ impl Connection {
 
     /// Calls and waits for the answer. Signals that come meanwhile are kept.
     pub fn call(&mut self, method: Method<'_>, arguments: &[Value], deadline: Deadline) -> Result<Message, Failure> {
-        let serial = self.send_call(method, arguments, deadline)?;
+        self.call_with(method, arguments, &[], deadline)
+    }
+
+    /// Whether descriptors can go with a call.
+    pub fn passes_descriptors(&self) -> bool {
+        self.passes_descriptors
+    }
+
+    /// The same with descriptors, to which [`Value::Descriptor`]s among the arguments refer by their place.
+    pub fn call_with(
+        &mut self,
+        method: Method<'_>,
+        arguments: &[Value],
+        descriptors: &[BorrowedFd<'_>],
+        deadline: Deadline,
+    ) -> Result<Message, Failure> {
+        let serial = self.send_call(method, arguments, descriptors, deadline)?;
         loop {
             let message = self.message(deadline)?;
             match message.kind {
@@ -226,26 +245,37 @@ impl Connection {
         Ok(())
     }
 
-    fn send_call(&mut self, method: Method<'_>, arguments: &[Value], deadline: Deadline) -> Result<u32, Failure> {
+    fn send_call(
+        &mut self,
+        method: Method<'_>,
+        arguments: &[Value],
+        descriptors: &[BorrowedFd<'_>],
+        deadline: Deadline,
+    ) -> Result<u32, Failure> {
         self.serial = self.serial.checked_add(1).unwrap_or(1);
         let mut message = Message::new(Kind::Call);
         message.serial = self.serial;
+        message.descriptors = u32::try_from(descriptors.len()).unwrap_or(u32::MAX);
         message.path = Some(method.path.into());
         message.interface = Some(method.interface.into());
         message.member = Some(method.member.into());
         message.destination = (self.peer == Peer::Bus).then(|| method.destination.into());
         let bytes = message.with_body(arguments).and_then(|message| message.to_bytes()).map_err(Failure::Invalid)?;
-        self.send(&bytes, deadline)?;
+        self.send(&bytes, descriptors, deadline)?;
         Ok(self.serial)
     }
 
-    fn send(&mut self, bytes: &[u8], deadline: Deadline) -> Result<(), Failure> {
+    /// Descriptors go with the first byte.
+    fn send(&mut self, bytes: &[u8], descriptors: &[BorrowedFd<'_>], deadline: Deadline) -> Result<(), Failure> {
+        let numbers: Vec<RawFd> = descriptors.iter().map(AsRawFd::as_raw_fd).collect();
+        let with = [ControlMessage::ScmRights(&numbers)];
+        let mut control: &[ControlMessage<'_>] = if numbers.is_empty() { &[] } else { &with };
         let mut rest = bytes;
         while !rest.is_empty() {
             // MSG_NOSIGNAL: a peer that has gone is an error of ours, not our end.
             let flags = MsgFlags::MSG_NOSIGNAL | MsgFlags::MSG_DONTWAIT;
-            match sendmsg::<()>(self.socket.as_raw_fd(), &[IoSlice::new(rest)], &[], flags, None) {
-                Ok(n) => rest = rest.get(n..).unwrap_or_default(),
+            match sendmsg::<()>(self.socket.as_raw_fd(), &[IoSlice::new(rest)], control, flags, None) {
+                Ok(n) => (rest, control) = (rest.get(n..).unwrap_or_default(), &[]),
                 Err(Errno::EAGAIN) => self.wait(PollFlags::POLLOUT, deadline)?,
                 Err(Errno::EINTR) => {}
                 Err(e) => return Err(Failure::lost("send", e)),

@@ -35,6 +35,8 @@ pub enum Value {
     Struct(Vec<Value>),
     /// `{kv}`, in an array only.
     Entry(Box<(Value, Value)>),
+    /// `h`, a descriptor: which of those that come with the message.
+    Descriptor(u32),
     /// `v`
     Variant(Box<Value>),
 }
@@ -59,6 +61,7 @@ impl Value {
             Value::Uint16(_) => "q".into(),
             Value::Int32(_) => "i".into(),
             Value::Uint32(_) => "u".into(),
+            Value::Descriptor(_) => "h".into(),
             Value::Int64(_) => "x".into(),
             Value::Uint64(_) => "t".into(),
             Value::Double(_) => "d".into(),
@@ -88,7 +91,7 @@ impl fmt::Display for Value {
             Value::Int16(n) => n.fmt(f),
             Value::Uint16(n) => n.fmt(f),
             Value::Int32(n) => n.fmt(f),
-            Value::Uint32(n) => n.fmt(f),
+            Value::Uint32(n) | Value::Descriptor(n) => n.fmt(f),
             Value::Int64(n) => n.fmt(f),
             Value::Uint64(n) => n.fmt(f),
             Value::Double(n) => n.fmt(f),

@@ -55,6 +55,8 @@ pub struct Message {
     pub destination: Option<String>,
     /// Who sent it; on a bus, and put there by the bus: nobody can forge it.
     pub sender: Option<String>,
+    /// How many descriptors come with it.
+    pub descriptors: u32,
     signature: String,
     body: Vec<u8>,
     big_endian: bool,
@@ -74,6 +76,7 @@ impl Message {
             destination: None,
             sender: None,
             signature: String::new(),
+            descriptors: 0,
             body: Vec::new(),
             big_endian: false,
         }
@@ -145,6 +148,7 @@ impl Message {
             (6, string(&self.destination)),
             (7, string(&self.sender)),
             (8, signature),
+            (9, (self.descriptors != 0).then_some(Value::Uint32(self.descriptors))),
         ]
         .into_iter()
         .filter_map(|(code, value)| Some(Value::Struct(vec![Value::Byte(code), Value::Variant(Box::new(value?))])))
@@ -218,7 +222,8 @@ impl Message {
             (6, Value::String(name)) => self.destination = Some(name),
             (7, Value::String(name)) => self.sender = Some(name),
             (8, Value::Signature(signature)) => self.signature = signature,
-            (0..=8, _) => return Err("a header field of the wrong type"),
+            (9, Value::Uint32(count)) => self.descriptors = count,
+            (0..=9, _) => return Err("a header field of the wrong type"),
             // Descriptors, which were not agreed on, and what later protocols add.
             _ => {}
         }
@@ -279,7 +284,7 @@ fn length(n: usize) -> Result<u32, Fault> {
 fn alignment(signature: &str) -> usize {
     match signature.as_bytes().first() {
         Some(b'n' | b'q') => 2,
-        Some(b'b' | b'i' | b'u' | b's' | b'o' | b'a') => 4,
+        Some(b'b' | b'i' | b'u' | b'h' | b's' | b'o' | b'a') => 4,
         Some(b'x' | b't' | b'd' | b'(' | b'{') => 8,
         _ => 1,
     }
@@ -329,7 +334,7 @@ impl Writer {
             Value::Int16(n) => self.put(n.to_le_bytes()),
             Value::Uint16(n) => self.put(n.to_le_bytes()),
             Value::Int32(n) => self.put(n.to_le_bytes()),
-            Value::Uint32(n) => self.put(n.to_le_bytes()),
+            Value::Uint32(n) | Value::Descriptor(n) => self.put(n.to_le_bytes()),
             Value::Int64(n) => self.put(n.to_le_bytes()),
             Value::Uint64(n) => self.put(n.to_le_bytes()),
             Value::Double(n) => self.put(n.to_le_bytes()),
@@ -459,6 +464,7 @@ impl<'a> Reader<'a> {
             b'q' => Value::Uint16(u16::from_le_bytes(self.number()?)),
             b'i' => Value::Int32(i32::from_le_bytes(self.number()?)),
             b'u' => Value::Uint32(self.u32()?),
+            b'h' => Value::Descriptor(self.u32()?),
             b'x' => Value::Int64(i64::from_le_bytes(self.number()?)),
             b't' => Value::Uint64(u64::from_le_bytes(self.number()?)),
             b'd' => Value::Double(f64::from_le_bytes(self.number()?)),
@@ -555,8 +561,8 @@ fn type_length(signature: &[u8], depth: u32) -> Result<usize, Fault> {
     }
 }
 
-/// Types that can be the key of a dictionary. `h`, a descriptor, is never agreed on and so never sent.
-const BASIC: &[u8] = b"ybnqiuxtdsog";
+/// Types without others in them, which can be the key of a dictionary.
+const BASIC: &[u8] = b"ybnqiuxtdsogh";
 
 fn is_object_path(path: &str) -> bool {
     path == "/" || path.strip_prefix('/').is_some_and(|rest| rest.split('/').all(|part| word(part, true, false)))

@@ -211,13 +211,14 @@ impl<'a> Execution<'a> {
     }
 
     fn manager(&mut self) -> Result<&mut Manager> {
-        self.manager.as_mut().ok_or_else(|| Error::new("the plan asks systemd, which nobody is connected to"))
+        self.manager.as_mut().ok_or_else(nobody_connected)
     }
 
     fn start_unit(&mut self, unit: &Unit) -> Result<()> {
-        let pid = (!unit.is_slice()).then(|| self.pid()).transpose()?;
         self.unit_started = true;
-        self.manager()?.start(unit, pid).doing(|| "unable to apply cgroup configuration")
+        let manager = self.manager.as_mut().ok_or_else(nobody_connected)?;
+        let process = self.process.as_ref().filter(|_| !unit.is_slice());
+        manager.start(unit, process.map(|p| (p.pid, p.pidfd.as_fd()))).doing(|| "unable to apply cgroup configuration")
     }
 
     fn adopt(&mut self, settings: &Settings) -> Result<()> {
@@ -520,6 +521,10 @@ impl Drop for FileSize {
             setrlimit(Resource::RLIMIT_FSIZE, soft, hard).ok();
         }
     }
+}
+
+fn nobody_connected() -> Error {
+    Error::new("the plan asks systemd, which nobody is connected to")
 }
 
 fn no_process() -> Error {

@@ -5,6 +5,7 @@
 mod properties;
 
 use std::fs::read_to_string;
+use std::os::fd::{AsFd, BorrowedFd};
 use std::process::{Child, Command};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
@@ -13,6 +14,7 @@ use std::time::{Duration, Instant};
 
 use dunnage::cgroup::systemd::{Manager, Property, Scope, Unit};
 use dunnage::dbus::Value;
+use dunnage::sys::pidfd::PidFd;
 
 /// Only one test at a time may reload systemd, or want it not to.
 static SYSTEMD: Mutex<()> = Mutex::new(());
@@ -36,11 +38,17 @@ fn property(name: &str, value: Value) -> Property {
 }
 
 /// A process that is in nobody's way.
-struct Sleeper(Child);
+struct Sleeper(Child, PidFd);
 
 impl Sleeper {
     fn new() -> Sleeper {
-        Sleeper(Command::new("sleep").arg("300").spawn().unwrap())
+        let child = Command::new("sleep").arg("300").spawn().unwrap();
+        let pidfd = PidFd::open(child.id() as i32).unwrap();
+        Sleeper(child, pidfd)
+    }
+
+    fn named(&self) -> Option<(i32, BorrowedFd<'_>)> {
+        Some((self.pid(), self.1.as_fd()))
     }
 
     fn pid(&self) -> i32 {
@@ -85,7 +93,7 @@ fn the_life_of_a_scope() {
     assert!(manager.version().unwrap() > 200);
     assert_eq!(manager.facts().unwrap().control_group, "");
 
-    manager.start(&unit, Some(process.pid())).unwrap();
+    manager.start(&unit, process.named()).unwrap();
     assert_eq!(process.cgroup(), format!("/system.slice/{}", unit.name));
     assert_eq!(show(&unit.name, "TasksMax"), "50");
 
@@ -103,7 +111,7 @@ fn the_life_of_a_scope() {
     manager.stop(&unit.name).unwrap();
 
     let again = Sleeper::new();
-    manager.start(&unit, Some(again.pid())).unwrap();
+    manager.start(&unit, again.named()).unwrap();
     manager.stop(&unit.name).unwrap();
 }
 
@@ -126,12 +134,12 @@ fn a_failed_unit_of_the_same_name_is_reset() {
     let mut manager = manager();
     unit.properties.push(property("RuntimeMaxUSec", Value::Uint64(1)));
     let mut first = Sleeper::new();
-    manager.start(&unit, Some(first.pid())).unwrap();
+    manager.start(&unit, first.named()).unwrap();
     eventually("the unit has failed", || first.ended() && show(&unit.name, "ActiveState") == "failed");
 
     unit.properties.pop();
     let second = Sleeper::new();
-    manager.start(&unit, Some(second.pid())).unwrap();
+    manager.start(&unit, second.named()).unwrap();
     assert_eq!(second.cgroup(), format!("/system.slice/{}", unit.name));
     manager.stop(&unit.name).unwrap();
 }
@@ -141,8 +149,8 @@ fn a_unit_of_somebody_else_is_left_alone() {
     let _guard = SYSTEMD.lock();
     let (unit, mut theirs, ours) = (scope(), Sleeper::new(), Sleeper::new());
     let mut manager = manager();
-    manager.start(&unit, Some(theirs.pid())).unwrap();
-    let error = manager.start(&unit, Some(ours.pid())).unwrap_err().to_string();
+    manager.start(&unit, theirs.named()).unwrap();
+    let error = manager.start(&unit, ours.named()).unwrap_err().to_string();
     assert!(error.starts_with(&format!("unable to start unit {:?} (properties [Delegate=true", unit.name)), "{error}");
     assert!(error.contains("already"), "{error}");
     assert!(!theirs.ended());
@@ -165,11 +173,14 @@ fn refusals() {
     ] {
         let mut unit = scope();
         unit.properties.push(bad);
-        let error = manager.start(&unit, Some(process.pid())).unwrap_err().to_string();
+        let error = manager.start(&unit, process.named()).unwrap_err().to_string();
         assert!(error.contains(expected), "{error}");
         assert_eq!(show(&unit.name, "LoadState"), "not-found");
     }
-    let nobody = manager.start(&scope(), Some(4_000_000)).unwrap_err().to_string();
+    let mut ended = Sleeper::new();
+    ended.0.kill().unwrap();
+    ended.0.wait().unwrap();
+    let nobody = manager.start(&scope(), ended.named()).unwrap_err().to_string();
     assert!(nobody.starts_with("unable to start unit"), "{nobody}");
 }
 
@@ -197,7 +208,7 @@ fn under_a_systemd_that_is_replaced() {
                             let (unit, mut process) = (scope(), Sleeper::new());
                             let begin = Instant::now();
                             let mut manager = manager();
-                            manager.start(&unit, Some(process.pid())).unwrap();
+                            manager.start(&unit, process.named()).unwrap();
                             slowest = slowest.max(begin.elapsed());
                             assert_eq!(process.cgroup(), format!("/system.slice/{}", unit.name));
                             manager.stop(&unit.name).unwrap();
@@ -228,7 +239,7 @@ fn what_it_costs() {
             let begin = Instant::now();
             let mut manager = manager();
             let connected = begin.elapsed();
-            manager.start(&unit, Some(process.pid())).unwrap();
+            manager.start(&unit, process.named()).unwrap();
             let started = begin.elapsed() - connected;
             manager.stop(&unit.name).unwrap();
             [connected, started, begin.elapsed() - started - connected]

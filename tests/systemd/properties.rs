@@ -56,7 +56,7 @@ fn annotations_that_are_allowed() {
         let mut unit = scope();
         let annotation = (format!("org.systemd.property.{name}"), text.to_string());
         unit.properties.extend(annotations::properties(&[annotation].into()).unwrap());
-        match manager.start(&unit, Some(process.pid())) {
+        match manager.start(&unit, process.named()) {
             Err(e) => wrong.push(e.to_string()),
             Ok(()) => {
                 let shown = show(&unit.name, name);
@@ -102,7 +102,7 @@ fn resources_of_config_json() {
         r#"[{"allow":true,"type":"b","major":8,"access":"r"}]"#,
     );
     let process = Sleeper::new();
-    manager.start(&unit, Some(process.pid())).unwrap();
+    manager.start(&unit, process.named()).unwrap();
     for (name, expected) in [
         ("Description", "libcontainer container all"),
         ("Slice", &format!("dunnage{pid}.slice")),
@@ -168,7 +168,7 @@ fn units_are_where_we_look_for_them() {
     ] {
         let (unit, name) = unit(&path, "{}", "[]");
         let process = Sleeper::new();
-        manager.start(&unit, Some(process.pid())).unwrap();
+        manager.start(&unit, process.named()).unwrap();
         let paths = name.paths(&Host::unified(), &Facts::default(), None).unwrap();
         assert_eq!(paths.get("").unwrap(), format!("/sys/fs/cgroup{}", process.cgroup()), "{path}");
         manager.stop(&unit.name).unwrap();

@@ -4,10 +4,12 @@
 //! the bus for a moment). So what is lost is asked again until the deadline, and a unit that exists then may be the one that
 //! was asked for: that is decided by whether it holds our process, never by its name.
 
+use std::os::fd::BorrowedFd;
 use std::time::Duration;
 
 use super::places::{Place, Places};
 use super::{Facts, Property, Scope, Unit};
+use crate::cgroup::host::Membership;
 use crate::dbus::{Connection, Deadline, Failure, Method, Peer, Value};
 use crate::error::{Context, Error, Result};
 
@@ -65,6 +67,26 @@ pub struct Manager {
     places: Places,
     limits: Limits,
     connection: Connection,
+    /// Fails if our pids may not be systemd's.
+    check_pids: fn() -> Result<()>,
+}
+
+/// How a process is named to systemd.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Naming {
+    /// By a pidfd: this process and no other, whatever pid namespace systemd is in.
+    Descriptor,
+    /// By its number.
+    Pid,
+}
+
+impl Naming {
+    fn property(self) -> &'static str {
+        match self {
+            Naming::Descriptor => "PIDFDs",
+            Naming::Pid => "PIDs",
+        }
+    }
 }
 
 /// A job that was queued for us.
@@ -101,14 +123,15 @@ impl Manager {
     /// # Errors
     /// Nobody answers; it says which sockets were tried.
     pub fn connect(scope: Scope) -> Result<Manager> {
-        Manager::connect_to(scope, Places::of(scope)?, Limits::PRODUCT)
+        let manager = Manager::connect_to(scope, Places::of(scope)?, Limits::PRODUCT)?;
+        Ok(Manager { check_pids: shares_pids_with_systemd, ..manager })
     }
 
     /// The same for these sockets.
     pub(super) fn connect_to(scope: Scope, places: Places, limits: Limits) -> Result<Manager> {
         let connection = reach(&places, &limits, Deadline::after(limits.grace), Deadline::after(limits.operation))
             .map_err(|failure| unreachable(scope, &places, &failure))?;
-        Ok(Manager { scope, places, limits, connection })
+        Ok(Manager { scope, places, limits, connection, check_pids: || Ok(()) })
     }
 
     /// All facts, in one call per fact that is not known without asking.
@@ -139,10 +162,18 @@ impl Manager {
     /// # Errors
     /// The unit is not there; or, after a timeout, it may yet come: the caller ends the process `pid`, and the unit ends with
     /// it. (It is not stopped here: a unit of this name may be somebody else's.)
-    pub fn start(&mut self, unit: &Unit, pid: Option<i32>) -> Result<()> {
+    pub fn start(&mut self, unit: &Unit, process: Option<(i32, BorrowedFd<'_>)>) -> Result<()> {
         let deadline = Deadline::after(self.limits.operation);
         let name = &unit.name;
-        let result = match self.start_within(unit, pid, deadline) {
+        let started = match self.start_with(unit, process, Naming::Descriptor, deadline) {
+            // Before systemd 254 or so; a peer that takes no descriptors.
+            Err(failure) if process.is_some() && unknown(&failure, Naming::Descriptor) => {
+                (self.check_pids)()?;
+                self.start_with(unit, process, Naming::Pid, deadline)
+            }
+            other => other,
+        };
+        let result = match started {
             Ok(End::Job(result)) if result == "done" => return Ok(()),
             Ok(End::Unit(Look::Active)) => return Ok(()),
             Ok(End::Job(result)) => result,
@@ -162,9 +193,23 @@ impl Manager {
             .hint(format!("`systemctl status {name}` and the journal say why")))
     }
 
-    fn start_within(&mut self, unit: &Unit, pid: Option<i32>, deadline: Deadline) -> Result<End, Failure> {
-        let pids = pid.and_then(|pid| u32::try_from(pid).ok()).map(|pid| property("PIDs", &pid_array(&[pid])));
-        let properties = unit.properties.iter().map(|p| property(&p.name, &p.value)).chain(pids).collect();
+    fn start_with(
+        &mut self,
+        unit: &Unit,
+        process: Option<(i32, BorrowedFd<'_>)>,
+        naming: Naming,
+        deadline: Deadline,
+    ) -> Result<End, Failure> {
+        let pid = process.map(|(pid, _)| pid);
+        let (first, descriptors) = match (process, naming) {
+            (None, _) => (None, None),
+            (Some((_, pidfd)), Naming::Descriptor) => {
+                (Some(Value::Array("h".into(), vec![Value::Descriptor(0)])), Some(pidfd))
+            }
+            (Some((pid, _)), Naming::Pid) => (u32::try_from(pid).ok().map(|pid| pid_array(&[pid])), None),
+        };
+        let first = first.map(|value| property(naming.property(), &value));
+        let properties = unit.properties.iter().map(|p| property(&p.name, &p.value)).chain(first).collect();
         let arguments = [
             Value::String(unit.name.clone()),
             Value::String("replace".into()),
@@ -173,7 +218,7 @@ impl Manager {
         ];
         let (mut asked_before, mut reset) = (false, false);
         loop {
-            match self.queue("StartTransientUnit", &arguments, deadline) {
+            match self.queue("StartTransientUnit", &arguments, descriptors, deadline) {
                 Ok(job) => return self.settled(&unit.name, Some(&job), deadline),
                 Err(Failure::Lost(_)) => {
                     asked_before = true;
@@ -229,7 +274,7 @@ impl Manager {
     fn stop_within(&mut self, unit: &str, deadline: Deadline) -> Result<(), Failure> {
         let arguments = [Value::String(unit.into()), Value::String("replace".into())];
         loop {
-            match self.queue("StopUnit", &arguments, deadline) {
+            match self.queue("StopUnit", &arguments, None, deadline) {
                 Ok(job) => match self.settled(unit, Some(&job), deadline)? {
                     // The job was lost with the systemd that had it.
                     End::Unit(Look::Active) => {}
@@ -350,8 +395,21 @@ impl Manager {
     }
 
     /// A call whose answer is a job.
-    fn queue(&mut self, member: &str, arguments: &[Value], deadline: Deadline) -> Result<Job, Failure> {
-        let answer = self.connection.call(manager(member), arguments, deadline).map_err(away)?;
+    fn queue(
+        &mut self,
+        member: &str,
+        arguments: &[Value],
+        descriptor: Option<BorrowedFd<'_>>,
+        deadline: Deadline,
+    ) -> Result<Job, Failure> {
+        let descriptors: Vec<BorrowedFd<'_>> = descriptor.into_iter().collect();
+        if !descriptors.is_empty() && !self.connection.passes_descriptors() {
+            return Err(Failure::Invalid(Error::new(format!(
+                "{}: no descriptors are taken",
+                Naming::Descriptor.property()
+            ))));
+        }
+        let answer = self.connection.call_with(manager(member), arguments, &descriptors, deadline).map_err(away)?;
         let sender = answer.sender.clone();
         match <[Value; 1]>::try_from(answer.body().map_err(Failure::Invalid)?) {
             Ok([path @ Value::ObjectPath(_)]) => Ok(Job { path, sender }),
@@ -463,6 +521,24 @@ fn list(properties: &[Property]) -> String {
         })
         .collect();
     format!("[{}]", texts.join(", "))
+}
+
+/// It is this property that the failure is about: systemd names it when it does not know it.
+fn unknown(failure: &Failure, naming: Naming) -> bool {
+    failure.to_string().contains(naming.property())
+}
+
+/// A pid is that of another process for a systemd in another pid namespace. That one is in ours can be told by process 1, which is
+/// systemd itself, in the cgroup that it has made for itself.
+fn shares_pids_with_systemd() -> Result<()> {
+    let init = Membership::of(1)?;
+    let is_systemd =
+        |key: &str| init.as_ref().and_then(|init| init.path(key)).is_some_and(|p| p.ends_with("/init.scope"));
+    if is_systemd("") || is_systemd("name=systemd") {
+        return Ok(());
+    }
+    Err(Error::new("systemd takes processes by their pids alone, and is not process 1 of our pid namespace")
+        .hint("run in the pid namespace of systemd, or without --systemd-cgroup"))
 }
 
 /// What systemd said, with the field of the property that it named.

@@ -5,7 +5,7 @@ use super::*;
 use crate::dbus::fake::{Fake, Stage};
 
 /// What every connection begins with.
-const AUTHENTICATION: &[u8] = b"\0AUTH EXTERNAL\r\nDATA\r\nBEGIN\r\n";
+const AUTHENTICATION: &[u8] = b"\0AUTH EXTERNAL\r\nDATA\r\nNEGOTIATE_UNIX_FD\r\nBEGIN\r\n";
 const METHOD: Method<'_> = Method { destination: "a.b", path: "/a", interface: "a.b", member: "M" };
 
 fn soon() -> Deadline {
@@ -158,9 +158,12 @@ fn peers_that_leave_or_speak_something_else() {
         (b"REJECTED EXTERNAL\r\n", "authentication refused: REJECTED EXTERNAL"),
         (b"HTTP/1.1 400 \x1b[31m\r\n", "authentication refused: HTTP/1.1 400 \\u{1b}[31m"),
         (&[b'x'; 600], "the peer's authentication is not that of D-Bus"),
-        (b"DATA\r\nOK 1\r\nhello, this is not D-Bus", "malformed D-Bus message: neither little nor big endian"),
         (
-            b"DATA\r\nOK 1\r\nl\x02\0\x01\xff\xff\xff\xff\x01\0\0\0\0\0\0\0",
+            b"DATA\r\nOK 1\r\nERROR\r\nhello, this is not D-Bus",
+            "malformed D-Bus message: neither little nor big endian",
+        ),
+        (
+            b"DATA\r\nOK 1\r\nERROR\r\nl\x02\0\x01\xff\xff\xff\xff\x01\0\0\0\0\0\0\0",
             "malformed D-Bus message: longer than 1 MiB",
         ),
     ] {
@@ -187,7 +190,7 @@ fn an_old_systemd() {
     let stage = Stage::new(|listener| {
         let mut stream = listener.accept().unwrap().0;
         stream.read_exact(&mut [0; AUTHENTICATION.len()]).unwrap();
-        stream.write_all(b"OK 1\r\nOK 1\r\n").unwrap();
+        stream.write_all(b"OK 1\r\nOK 1\r\nERROR\r\n").unwrap();
         let mut fake = Fake::authenticated(stream);
         let call = fake.expect("M");
         fake.reply(&call, &[]);

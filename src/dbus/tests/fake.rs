@@ -58,6 +58,8 @@ impl Fake {
         fake.stream.write_all(b"DATA\r\n").unwrap();
         assert_eq!(fake.line(), "DATA");
         fake.stream.write_all(b"OK 0123456789abcdef0123456789abcdef\r\n").unwrap();
+        assert_eq!(fake.line(), "NEGOTIATE_UNIX_FD");
+        fake.stream.write_all(b"ERROR\r\n").unwrap();
         assert_eq!(fake.line(), "BEGIN");
         fake
     }

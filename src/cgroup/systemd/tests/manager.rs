@@ -1,3 +1,4 @@
+use std::os::fd::AsFd;
 use std::time::Instant;
 
 use super::*;
@@ -72,7 +73,7 @@ impl Says for Fake {
 fn start(limits: Limits, play: impl FnOnce(std::os::unix::net::UnixListener) + Send + 'static) -> Result<()> {
     let stage = Stage::new(play);
     let mut manager = connect(&stage, limits)?;
-    let result = manager.start(&unit(), Some(42));
+    let result = manager.start(&unit(), Some((42, std::io::stdin().as_fd())));
     drop(manager);
     stage.end();
     result
@@ -190,7 +191,8 @@ fn a_property_that_cannot_be_sent() {
     let stage = Stage::new(|listener| assert!(Fake::accept(&listener).read().is_none()));
     let mut bad = unit();
     bad.properties[0].value = Value::String("a\0b".into());
-    let error = connect(&stage, limits()).unwrap().start(&bad, Some(42)).unwrap_err().to_string();
+    let error =
+        connect(&stage, limits()).unwrap().start(&bad, Some((42, std::io::stdin().as_fd()))).unwrap_err().to_string();
     assert!(error.ends_with("not a D-Bus value: a string with a NUL"), "{error}");
     stage.end();
 }
@@ -323,7 +325,9 @@ fn forged_news() {
     });
     let list = vec![Place { address: stage.address(), peer: Peer::Bus }];
     let mut manager = Manager::connect_to(Scope::System, Places { list }, limits()).unwrap();
-    assert!(manager.start(&unit(), Some(42)).unwrap_err().to_string().contains("got `failed`"));
+    assert!(
+        manager.start(&unit(), Some((42, std::io::stdin().as_fd()))).unwrap_err().to_string().contains("got `failed`")
+    );
     stage.end();
 }
 
