@@ -17,9 +17,10 @@ SYSTEMD_ROOT ?= target/systemd-root
 BUILD_PACKAGES = gcc libc6-dev make
 RUN_PACKAGES   = $(BUILD_PACKAGES) busybox-static jq procps
 TEST_PACKAGES  = $(RUN_PACKAGES) strace runc util-linux python3 libseccomp2 golang-github-containers-common
+VM_PACKAGES    = $(TEST_PACKAGES) e2fsprogs
 BENCH_PACKAGES = $(RUN_PACKAGES) strace golang-github-containers-common
 
-.PHONY: help run test test-systemd lint engines bench build man completions install toolchain
+.PHONY: help run test test-systemd test-vm clean-vm lint engines bench build man completions install toolchain
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | while IFS='	' read -r t d; do printf '  make %-12s %s\n' "$$t" "$$d"; done
@@ -44,9 +45,16 @@ test-systemd: toolchain ## the calls to systemd, against a real one in namespace
 	@integration/packages.sh $(BUILD_PACKAGES) debootstrap
 	CARGO="$(CARGO)" integration/test-systemd.sh $(SYSTEMD_ROOT)
 
+test-vm: toolchain ## the tests again where systemd is PID 1 and cgroups are v2: in a virtual machine
+	@integration/packages.sh $(VM_PACKAGES)
+	CARGO="$(CARGO)" integration/vm/test.sh
+
+clean-vm: ## throw the virtual machine away: the next test-vm makes it anew
+	rm -rf target/vm
+
 lint: toolchain ## rustfmt, clippy and shellcheck, warnings are errors
 	@integration/packages.sh $(BUILD_PACKAGES) shellcheck
-	shellcheck -S warning integration/*.sh integration/vm/*.sh integration/bench/*.sh .ci/run
+	shellcheck -S warning integration/*.sh integration/vm/*.sh integration/vm/guest.d/*.sh integration/bench/*.sh .ci/run
 	$(CARGO) fmt --all --check
 	$(CARGO) clippy --workspace --all-targets -- -D warnings
 	RUSTDOCFLAGS="-D warnings" $(CARGO) doc -q --workspace --no-deps

@@ -102,7 +102,7 @@ start() {
 		-accel tcg,thread=multi -cpu "$CPU" -smp 2 -m 3G -machine q35,memory-backend=mem -object memory-backend-memfd,id=mem,size=3G,share=on \
 		-nodefaults -no-user-config -no-reboot -display none -serial "file:$run/console.log" \
 		-kernel "$image/vmlinuz" -initrd "$image/initramfs" \
-		-append "console=ttyS0 quiet panic=-1 oops=panic mitigations=off tsc=reliable rcupdate.rcu_expedited=1 audit=0 apparmor=1 $cgroups" \
+		-append "console=ttyS0 quiet panic=-1 oops=panic mitigations=off init_on_alloc=0 hardened_usercopy=off tsc=reliable rcupdate.rcu_expedited=1 audit=0 apparmor=1 $cgroups" \
 		-drive "file=$image/root.img,if=virtio,format=raw,snapshot=on,cache=unsafe" "${devices[@]}" \
 		-device virtio-rng-pci -device virtio-serial-pci \
 		-chardev "pipe,id=port,path=$run/port" -device "virtserialport,chardev=port,name=dunnage" \

@@ -1,0 +1,61 @@
+#!/usr/bin/env bash
+# In the guest, as root: the tests, part by part. Exits non-zero if one failed.
+#
+#   guest.sh [PART...]
+#
+#   all        every test of the workspace, containers by cgroupfs
+#   systemd    every container test again, by the systemd driver
+#   scenes     guest.d/*.sh: what needs a whole machine; a script that exits with 0 passed
+set -uo pipefail
+
+here=$(cd "$(dirname "$0")" && pwd)
+cd "$here/../.." || exit
+export CARGO_TERM_COLOR=never
+# How much slower than a usual machine this one may seem. For limits, not for sleeps.
+export DUNNAGE_TEST_SLOW=${DUNNAGE_TEST_SLOW:-8}
+binaries=/payload/binaries.json
+run=0 passed=0
+
+nextest() {
+	local log one="" two=""
+	log=$(mktemp)
+	/payload/cargo-nextest nextest run --profile vm --binaries-metadata "$binaries" --cargo-metadata /payload/cargo.json \
+		--test-threads 2 --no-fail-fast "$@" 2>&1 | tee "$log"
+	read -r one two < <(sed -n 's/^ *Summary .* \([0-9]*\)\(\/[0-9]*\)\{0,1\} tests\{0,1\} run: \([0-9]*\) passed.*/\1 \3/p' "$log" | tail -1)
+	if [ -z "${two:-}" ]; then
+		one=1 two=0
+		echo "nextest came to no end"
+	fi
+	run=$((run + one)) passed=$((passed + two))
+	rm -f "$log"
+}
+
+scenes() {
+	local script
+	export DUNNAGE REPO=$PWD
+	DUNNAGE=$PWD/target/$(jq -r '."rust-build-meta"."base-output-directories"[0]' "$binaries")/dunnage
+	for script in "$here"/guest.d/*.sh; do
+		run=$((run + 1))
+		if timeout -k 10 300 "$script" >/tmp/scene.log 2>&1; then
+			passed=$((passed + 1))
+			printf '        PASS %s\n' "$(basename "$script" .sh)"
+		else
+			printf '        FAIL %s: status %s\n' "$(basename "$script" .sh)" $?
+			sed 's/^/    /' /tmp/scene.log
+		fi
+	done
+}
+
+[ $# -gt 0 ] || set -- all systemd scenes
+for part in "$@"; do
+	printf '\n== %s: %s, %s, %s\n' "$part" "$(uname -r)" "$(systemctl --version | sed -n 1p)" "$(stat -fc %T /sys/fs/cgroup)"
+	case $part in
+	all) nextest ;;
+	systemd) DUNNAGE_TEST_DRIVER=systemd nextest -E 'binary(containers)' ;;
+	scenes) scenes ;;
+	*) nextest -E "test($part)" ;;
+	esac
+done
+echo ------------
+printf '     Summary [%8ds] %d tests run in the virtual machine: %d passed, %d failed\n' $SECONDS $run $passed $((run - passed))
+[ $passed = $run ]

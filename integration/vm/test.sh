@@ -1,0 +1,56 @@
+#!/usr/bin/env bash
+# `make test-vm`: the tests where systemd is PID 1 and every controller is on cgroup v2. They are built here, by the profile
+# `vm`, and travel on a disk; the guest finds them at the path at which they were built. Which of them run there: guest.sh.
+#
+#   integration/vm/test.sh [PART...]      parts of guest.sh (default: all)
+#
+# VM_REBUILD=1 makes the machine anew. A guest that panics or hangs fails the run, after one more try.
+set -euo pipefail
+
+here=$(cd "$(dirname "$0")" && pwd)
+repo=$(cd "$here/../.." && pwd)
+cargo=${CARGO:-cargo}
+LIMIT=1500 # seconds, for all that runs in the guest
+say() { printf 'test-vm: %s\n' "$*" >&2; }
+
+cd "$repo"
+payload=target/vm/payload
+rm -rf "$payload" "$payload.img"
+mkdir -p "$payload/repo"
+
+say "building the tests"
+"$cargo" nextest list --cargo-profile vm --workspace --list-type binaries-only --message-format json >"$payload/binaries.json"
+"$cargo" metadata --format-version 1 >"$payload/cargo.json"
+"$cargo" nextest run --cargo-profile vm --test containers --status-level none --final-status-level none payload::it_compiles
+[ -e target/peers/list ] || YOUKI=no integration/peers.sh
+
+# What the tests read, where they read it.
+target=$(jq -r '."rust-build-meta"."base-output-directories"[0]' "$payload/binaries.json")
+jq -r '."rust-binaries"[]."binary-path"' "$payload/binaries.json" | sed "s|^$repo/||" >"$payload/files"
+git ls-files >>"$payload/files"
+printf '%s\n' "target/$target/dunnage" "target/${target%/*}/tmp" target/peers/list >>"$payload/files"
+find target/peers -path '*/root' -prune -o -path target/peers/apt -prune -o -type f -print >>"$payload/files"
+cut -d' ' -f3 target/peers/list | xargs -n1 dirname | sed "s|^$repo/||;s|\$|/root/usr/lib|" >>"$payload/files"
+tar -c --ignore-failed-read -T "$payload/files" 2>/dev/null | tar -x -C "$payload/repo"
+cp "$(command -v cargo-nextest)" "$payload/"
+truncate -s $(($(du -sm "$payload" | cut -f1) + 64))M "$payload.img"
+mke2fs -q -t ext4 -O ^has_journal -d "$payload" "$payload.img"
+rm -rf "$payload"
+
+vm=$here/vm.sh
+attempt() {
+	local status=0
+	"$vm" start --timeout $((LIMIT + 300)) --disk "$payload.img" || return
+	"$vm" exec --timeout 30 -- "mkdir -p '$repo' && mount --bind /payload/repo '$repo'" || status=$?
+	[ $status != 0 ] || "$vm" exec --timeout "$LIMIT" -- "'$repo/integration/vm/guest.sh' $*" || status=$?
+	"$vm" stop
+	return $status
+}
+status=0
+attempt "$@" || status=$?
+if [ $status = 255 ]; then
+	say "THE MACHINE DIED OR HUNG: one more try"
+	status=0
+	attempt "$@" || status=$?
+fi
+exit $status
