@@ -29,19 +29,16 @@ build_qemu() {
 	rm -rf "$vm_dir/qemu"
 	mkdir -p "$vm_dir/qemu"
 	prepare_apt "$vm_dir/apt" "$QEMU_SUITE"
-	unpack_packages "$vm_dir/qemu/root" qemu-system-x86 virtiofsd
+	unpack_packages "$vm_dir/qemu/root" qemu-system-x86
 	# It wants the loader and the libraries of its own suite.
-	local program
-	for program in bin/qemu-system-x86_64 libexec/virtiofsd; do
-		cat >"$vm_dir/qemu/$(basename "$program").new" <<-END
-			#!/bin/sh
-			root=$vm_dir/qemu/root
-			exec "\$root/usr/lib64/ld-linux-x86-64.so.2" --library-path "\$root/usr/lib/x86_64-linux-gnu" "\$root/usr/$program" "\$@"
-		END
-		chmod 0755 "$vm_dir/qemu/$(basename "$program").new"
-	done
-	mv "$vm_dir/qemu/virtiofsd.new" "$vm_dir/qemu/virtiofsd"
-	mv "$vm_dir/qemu/qemu-system-x86_64.new" "$vm_dir/qemu/qemu-system-x86_64"
+	cat >"$vm_dir/qemu/new" <<-'END'
+		#!/bin/sh
+		root=$(dirname "$0")/root
+		exec "$root/usr/lib64/ld-linux-x86-64.so.2" --library-path "$root/usr/lib/x86_64-linux-gnu" "$root/usr/bin/qemu-system-x86_64" \
+			-L "$root/usr/share/seabios" -L "$root/usr/share/qemu" "$@"
+	END
+	chmod 0755 "$vm_dir/qemu/new"
+	mv "$vm_dir/qemu/new" "$vm_dir/qemu/qemu-system-x86_64"
 }
 
 bootstrap() {
@@ -120,7 +117,7 @@ initramfs() {
 
 # shellcheck disable=SC2086 # a list of words
 "$here/../packages.sh" $PACKAGES
-recipe=$(cat "$here/image.sh" "$here/agent.sh" "$here/agent.service" | sha256sum | cut -c1-12)
+recipe=$({ echo "$GUEST_PACKAGES"; declare -f bootstrap configure initramfs; cat "$here/agent.sh" "$here/agent.service"; } | sha256sum | cut -c1-12)
 image=$vm_dir/$suite-$recipe
 exec 8>"$vm_dir/image.lock"
 flock 8

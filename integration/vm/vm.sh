@@ -4,12 +4,13 @@
 #   vm.sh run [OPTION...] -- COMMAND        start, exec, stop
 #   vm.sh start [OPTION...]                 leaves it up
 #   vm.sh exec [--timeout S] -- COMMAND     runs a shell's line as root in the one that is up; exits with its status
+#   vm.sh push PATH...                      copies files and directories of the host into it, to the same paths
 #   vm.sh stop
 #   vm.sh console                           what its console shows
 #
 #   --suite NAME       the Debian suite (default: trixie, and bookworm for --mode v1 and hybrid)
 #   --mode MODE        the cgroups that systemd is told to mount: v2 (default), hybrid, v1
-#   --share DIR        a directory of the host, to be found at the same path (virtiofs: changes are seen on both sides)
+#   --push PATH        as `vm.sh push`
 #   --disk FILE        an ext4 image, mounted read-only at /payload
 #   --timeout S        for exec: of the command (default 600); for start: of the machine's whole life (default 3600)
 #
@@ -76,18 +77,12 @@ start() {
 	flock -n 9 || { say "waiting for the machine that is up (of $(cat "$VM_DIR/owner" 2>/dev/null))"; flock -w 3600 9; }
 	! alive || { say "a machine of this checkout is up already: vm.sh stop"; exit 1; }
 	echo "${here%/integration/vm}" >"$VM_DIR/owner"
-	local image tag=0 dir devices=()
+	local image devices=()
 	image=$("$here/image.sh" "$suite" 9>&-)
 	rm -rf "$run"
 	mkdir -p "$run"
 	mkfifo "$run/port.in" "$run/port.out"
-	for dir in "${shares[@]}"; do
-		"$VM_DIR/qemu/virtiofsd" --socket-path="$run/share$tag" --shared-dir="$dir" --sandbox=none --cache=auto --xattr \
-			>"$run/share$tag.log" 2>&1 9>&- &
-		until [ -S "$run/share$tag" ]; do sleep 0.05; kill -0 $! || { cat "$run/share$tag.log" >&2; exit 1; }; done
-		devices+=(-chardev "socket,id=share$tag,path=$run/share$tag" -device "vhost-user-fs-pci,chardev=share$tag,tag=share$tag")
-		tag=$((tag + 1))
-	done
+	truncate -s 4G "$run/parcel"
 	[ -z "$disk" ] || devices+=(-drive "file=$disk,if=virtio,format=raw,readonly=on")
 	local cgroups="systemd.unified_cgroup_hierarchy=1"
 	case $mode in
@@ -98,12 +93,13 @@ start() {
 	esac
 	local begun=$SECONDS
 	# A guest that panics or reboots ends QEMU. What is written to the root goes to a temporary file, below TMPDIR.
-	TMPDIR=$VM_DIR timeout -k 5 "$life" "$VM_DIR/qemu/qemu-system-x86_64" -L "$VM_DIR/qemu/root/usr/share/seabios" -L "$VM_DIR/qemu/root/usr/share/qemu" \
-		-accel tcg,thread=multi -cpu "$CPU" -smp 2 -m 3G -machine q35,memory-backend=mem -object memory-backend-memfd,id=mem,size=3G,share=on \
+	TMPDIR=$VM_DIR timeout -k 5 "$life" "$VM_DIR/qemu/qemu-system-x86_64" \
+		-accel tcg,thread=multi -cpu "$CPU" -smp 2 -m 3G -machine q35 \
 		-nodefaults -no-user-config -no-reboot -display none -serial "file:$run/console.log" \
 		-kernel "$image/vmlinuz" -initrd "$image/initramfs" \
 		-append "console=ttyS0 quiet panic=-1 oops=panic mitigations=off init_on_alloc=0 hardened_usercopy=off tsc=reliable rcupdate.rcu_expedited=1 audit=0 apparmor=1 $cgroups" \
-		-drive "file=$image/root.img,if=virtio,format=raw,snapshot=on,cache=unsafe" "${devices[@]}" \
+		-drive "file=$image/root.img,if=virtio,format=raw,snapshot=on,cache=unsafe" \
+		-drive "file=$run/parcel,if=virtio,format=raw,readonly=on" "${devices[@]}" \
 		-device virtio-rng-pci -device virtio-serial-pci \
 		-chardev "pipe,id=port,path=$run/port" -device "virtserialport,chardev=port,name=dunnage" \
 		>"$run/qemu.log" 2>&1 </dev/null &
@@ -111,13 +107,16 @@ start() {
 	exec 9>&-
 	# `degraded` is a unit that failed: to be told, but not the end.
 	guest 180 "systemctl is-system-running --wait >/dev/null || systemctl --failed --no-legend --plain" >&2 || true
-	local mounts="true"
-	for ((tag = 0; tag < ${#shares[@]}; tag++)); do
-		mounts+=" && mkdir -p '${shares[tag]}' && mount -t virtiofs share$tag '${shares[tag]}'"
-	done
-	[ -z "$disk" ] || mounts+=" && mount -o ro /dev/vdb /payload"
-	guest 30 "$mounts" >&2 || lost "nothing to be mounted"
+	[ -z "$disk" ] || guest 30 "mount -o ro /dev/vdc /payload" >&2 || lost "no payload"
 	say "$suite is up after $((SECONDS - begun)) s: $(guest 20 'uname -r; systemctl --version | head -1; stat -fc %T /sys/fs/cgroup' | tr '\n' ' ')"
+}
+
+# push PATH...: on a disk of its own, as a tar archive. (Not virtiofs: without KVM, QEMU doesn't see what another process writes to
+# the guest's memory, and goes on with its translation of the code that was there.)
+push() {
+	[ $# -gt 0 ] || return 0
+	tar -c --absolute-names -f - "$@" | dd of="$run/parcel" bs=1M conv=notrunc,fsync status=none
+	guest 300 "blockdev --flushbufs /dev/vdb && tar -x --absolute-names -f /dev/vdb"
 }
 
 stop() {
@@ -134,16 +133,17 @@ stop() {
 
 verb=${1:-}
 [ $# = 0 ] || shift
-suite="" mode=v2 shares=() disk="" seconds=""
+suite="" mode=v2 paths=() disk="" seconds=""
 while [ $# -gt 0 ]; do
 	case $1 in
 	--suite) suite=$2 ;;
 	--mode) mode=$2 ;;
-	--share) shares+=("$(realpath "$2")") ;;
+	--push) paths+=("$(realpath -s "$2")") ;;
 	--disk) disk=$(realpath "$2") ;;
 	--timeout) seconds=$2 ;;
 	--) shift; break ;;
-	*) usage ;;
+	-*) usage ;;
+	*) [ "$verb" = push ] || usage; paths+=("$(realpath -s "$1")"); shift; continue ;;
 	esac
 	shift 2
 done
@@ -153,12 +153,15 @@ case $verb in
 start)
 	life=${seconds:-$life}
 	start
+	push "${paths[@]}"
 	;;
+push) push "${paths[@]}" ;;
 exec) guest "${seconds:-600}" "$*" ;;
 stop) stop ;;
 run)
 	start
 	trap stop EXIT
+	push "${paths[@]}"
 	status=0
 	guest "${seconds:-600}" "$*" || status=$?
 	exit "$status"
