@@ -8,6 +8,7 @@ use std::time::Duration;
 use crate::cgroup::systemd::{Manager, Scope, UnitName};
 use crate::cgroup::{self, Host, OwnedCgroup, Paths, Stats, Watch};
 use crate::error::{Context, Error, Result};
+use crate::host;
 use crate::launch::hooks::{self, Moment};
 use crate::log;
 use crate::resctrl;
@@ -69,7 +70,15 @@ impl Container {
     /// # Errors
     /// A cgroup that cannot be read, or none.
     pub fn stats(&self) -> Result<Stats> {
-        self.counted()?.stats()
+        Ok(self.with_resctrl(self.counted()?.stats()?))
+    }
+
+    /// [`Container::stats`] again and again, of a container that is watched and may have ended.
+    ///
+    /// # Errors
+    /// A cgroup that cannot be read.
+    pub fn watched_stats(&self, watch: &Watch) -> Result<Stats> {
+        Ok(self.with_resctrl(watch.stats()?))
     }
 
     /// To wait for what happens to it.
@@ -78,6 +87,14 @@ impl Container {
     /// As [`Container::stats`].
     pub fn watch(&self) -> Result<Watch> {
         Watch::new(self.counted()?, self.state.init()?.map(|init| init.pidfd))
+    }
+
+    fn with_resctrl(&self, stats: Stats) -> Stats {
+        let State { intel_rdt_path: class, intel_rdt_mon_path: monitoring, .. } = &self.state;
+        match host::resctrl() {
+            Some(root) if !class.is_empty() => Stats { intel_rdt: resctrl::stats(&root, class, monitoring), ..stats },
+            _ => stats,
+        }
     }
 
     fn counted(&self) -> Result<OwnedCgroup> {

@@ -3,6 +3,10 @@
 //! be done is told purely ([`Group::new`]); the functions that do it know no other place than the group's paths. Must not
 //! know containers.
 
+mod stats;
+
+pub use stats::stats;
+
 use std::collections::BTreeMap;
 use std::fmt;
 
@@ -277,28 +281,34 @@ mod tests {
     use std::fs;
 
     /// A tree that looks like resctrl, but that its directories do not fill themselves.
-    struct Mock(tempfile::TempDir);
+    pub(super) struct Mock(tempfile::TempDir);
 
     impl Mock {
-        fn new() -> Mock {
+        pub fn new() -> Mock {
             let mock = Mock(tempfile::tempdir().unwrap());
-            fs::create_dir_all(format!("{}/info/MB", mock.root())).unwrap();
-            fs::write(format!("{}/info/MB/bandwidth_gran", mock.root()), "10\n").unwrap();
-            fs::write(format!("{}/info/last_cmd_status", mock.root()), "ok\n").unwrap();
+            mock.write("info/MB/bandwidth_gran", "10\n");
+            mock.write("info/last_cmd_status", "ok\n");
             mock.fill("", "    MB:0=100;1= 70\n    L3:0=0007ff;1=00001f\n");
             mock
         }
 
-        fn root(&self) -> &str {
+        pub fn root(&self) -> &str {
             self.0.path().to_str().unwrap()
         }
 
         /// What the kernel does when a directory is made.
-        fn fill(&self, group: &str, schemata: &str) {
+        pub fn fill(&self, group: &str, schemata: &str) {
             let path = self.0.path().join(group.trim_start_matches('/'));
             fs::create_dir_all(path.join("mon_groups")).unwrap();
             fs::write(path.join("schemata"), schemata).unwrap();
             fs::write(path.join("tasks"), "").unwrap();
+        }
+
+        /// A file that the processor has something to say in.
+        pub fn write(&self, file: &str, text: &str) {
+            let path = self.0.path().join(file);
+            fs::create_dir_all(path.parent().unwrap()).unwrap();
+            fs::write(path, text).unwrap();
         }
 
         fn group(&self, json: &str) -> Group {
@@ -444,7 +454,7 @@ mod tests {
     fn what_fails_says_why_and_what_was_made() {
         let mock = Mock::new();
         // The kernel refuses: here, because there is no such file.
-        fs::write(format!("{}/info/last_cmd_status", mock.root()), "Mask out of range\n").unwrap();
+        mock.write("info/last_cmd_status", "Mask out of range\n");
         let group = mock.group(r#"{"l3CacheSchema":"L3:0=fffff","enableMonitoring":true}"#);
         let mut made = Vec::new();
         let e = group.make(&mut made).unwrap_err().to_string();

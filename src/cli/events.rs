@@ -95,7 +95,7 @@ fn stream(container: &Container, id: &str, interval: Duration) -> Result<()> {
             Happened::End | Happened::Unread => return Ok(()),
             Happened::Oom => tell("oom", id, None)?,
             Happened::Time => {
-                match watch.stats() {
+                match container.watched_stats(&watch) {
                     Ok(stats) => tell("stats", id, Some(&stats))?,
                     Err(e) => {
                         log::error(e);

@@ -266,9 +266,82 @@ pub struct Misc {
     pub events: u64,
 }
 
-/// resctrl: not read, so there is nothing in it.
+/// resctrl, which is no cgroup: see [`crate::resctrl::stats`].
 #[derive(Debug, Clone, Default, PartialEq, Serialize)]
-pub struct IntelRdt {}
+pub struct IntelRdt {
+    /// What the cache can do.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub l3_cache_info: L3CacheInfo,
+    /// Of the class of all that have no other. Of code and data, with CDP, a line each.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub l3_cache_schema_root: String,
+    /// Of the container's class.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub l3_cache_schema: String,
+    /// What the bandwidth can do.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub mem_bw_info: MemBwInfo,
+    /// Of the class of all that have no other.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub mem_bw_schema_root: String,
+    /// Of the container's class.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub mem_bw_schema: String,
+    /// All lines of the container's class.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub schemata: Vec<String>,
+    /// By L3 cache.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub mbm_stats: Vec<MemoryBandwidthMonitoring>,
+    /// By L3 cache.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub cmt_stats: Vec<CacheMonitoring>,
+}
+
+/// `info/L3` of resctrl.
+#[derive(Debug, Clone, Default, PartialEq, Serialize)]
+#[allow(missing_docs)] // One file each.
+pub struct L3CacheInfo {
+    #[serde(skip_serializing_if = "is_zero")]
+    pub cbm_mask: String,
+    #[serde(skip_serializing_if = "is_zero")]
+    pub min_cbm_bits: u64,
+    #[serde(skip_serializing_if = "is_zero")]
+    pub num_closids: u64,
+}
+
+/// `info/MB` of resctrl.
+#[derive(Debug, Clone, Default, PartialEq, Serialize)]
+#[allow(missing_docs)] // One file each.
+pub struct MemBwInfo {
+    #[serde(skip_serializing_if = "is_zero")]
+    pub bandwidth_gran: u64,
+    #[serde(skip_serializing_if = "is_zero")]
+    pub delay_linear: u64,
+    #[serde(skip_serializing_if = "is_zero")]
+    pub min_bandwidth: u64,
+    #[serde(skip_serializing_if = "is_zero")]
+    pub num_closids: u64,
+}
+
+/// What was moved between one L3 cache and the memory (MBM).
+#[derive(Debug, Clone, Default, PartialEq, Serialize)]
+pub struct MemoryBandwidthMonitoring {
+    /// All of it.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub mbm_total_bytes: Option<u64>,
+    /// Of the memory of the cache's own NUMA node.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub mbm_local_bytes: Option<u64>,
+}
+
+/// What there is in one L3 cache (CMT).
+#[derive(Debug, Clone, Default, PartialEq, Serialize)]
+pub struct CacheMonitoring {
+    /// In bytes.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub llc_occupancy: Option<u64>,
+}
 
 /// For what JSON leaves out.
 fn is_zero<T: Default + PartialEq>(value: &T) -> bool {
@@ -279,7 +352,7 @@ fn is_zero<T: Default + PartialEq>(value: &T) -> bool {
 type Read<'a> = &'a dyn Fn(&str) -> Result<Option<String>>;
 
 impl OwnedCgroup {
-    /// What the cgroup uses, those below it included.
+    /// What the cgroup uses, those below it included; nothing of resctrl.
     ///
     /// # Errors
     /// A file that is there and cannot be read.
