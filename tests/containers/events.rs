@@ -1,6 +1,6 @@
 //! `events`: what a container uses, that it has no memory left, and its end. On cgroup v1, hybrid, and v2 with controllers.
 
-use crate::common::{Bundle, Runtime, Value, case, host, json, other_runtime, until};
+use crate::common::{Bundle, Runtime, Value, case, case_of_two, host, json, other_runtime, until};
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::PathBuf;
@@ -101,7 +101,7 @@ fn is_nothing(value: &Value) -> bool {
 
 #[test]
 fn statistics_are_those_of_runc() {
-    case(|b| {
+    case_of_two(|b| {
         let both = [Runtime::under_test().clone(), other_runtime()];
         for (id, maker) in [("ours", &both[0]), ("theirs", &both[1])] {
             b.another_id(id).switch(maker);

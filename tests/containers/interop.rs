@@ -1,7 +1,7 @@
 //! State on disk is runc's: what one runtime made, the other can see, signal, execute in and delete.
 
 use crate::common::Bundle;
-use crate::common::{Runtime, case, host, json, other_runtime, until};
+use crate::common::{Runtime, case_of_two, host, json, other_runtime, until};
 
 /// One creates, the other does the rest.
 fn handed_over(b: &mut Bundle, from: &Runtime, to: &Runtime) {
@@ -38,12 +38,12 @@ fn handed_over(b: &mut Bundle, from: &Runtime, to: &Runtime) {
 
 #[test]
 fn from_runc() {
-    case(|b| handed_over(b, &other_runtime(), Runtime::under_test()));
+    case_of_two(|b| handed_over(b, &other_runtime(), Runtime::under_test()));
 }
 
 #[test]
 fn to_runc() {
-    case(|b| handed_over(b, Runtime::under_test(), &other_runtime()));
+    case_of_two(|b| handed_over(b, Runtime::under_test(), &other_runtime()));
 }
 
 /// With everything that state.json can say.
@@ -83,18 +83,18 @@ fn rich_handed_over(b: &mut Bundle, from: &Runtime, to: &Runtime) {
 
 #[test]
 fn a_rich_state_from_runc() {
-    case(|b| rich_handed_over(b, &other_runtime(), Runtime::under_test()));
+    case_of_two(|b| rich_handed_over(b, &other_runtime(), Runtime::under_test()));
 }
 
 #[test]
 fn a_rich_state_to_runc() {
-    case(|b| rich_handed_over(b, Runtime::under_test(), &other_runtime()));
+    case_of_two(|b| rich_handed_over(b, Runtime::under_test(), &other_runtime()));
 }
 
 /// A shared pid namespace is killed through the cgroup paths of the other's state.
 #[test]
 fn shared_pid_namespace_from_runc() {
-    case(|b| {
+    case_of_two(|b| {
         let mut pod = Bundle::new();
         pod.args(&["/bin/sleep", "100"]).run_detached();
         b.namespace("pid", Some(&format!("/proc/{}/ns/pid", pod.pid())));

@@ -1,7 +1,7 @@
 //! The state file, both ways, with a real runc: what it wrote, the library reads; what the library writes in its place, runc
 //! goes on with. No binary of ours takes part, so these hold before `create` does and say which half is at fault later.
 
-use crate::common::{Bundle, Value, case, json, other_runtime, patience};
+use crate::common::{Bundle, Value, case_of_two, json, other_runtime, patience};
 use dunnage::spec::Spec;
 use dunnage::state::{Brief, Claim, Config, ContainerDir, Origin, Report, State};
 use std::fs;
@@ -44,7 +44,7 @@ fn assert_same(b: &Bundle, status: &str) {
 
 #[test]
 fn we_see_a_container_of_runc_as_runc_does() {
-    case(|b| {
+    case_of_two(|b| {
         b.switch(&other_runtime()).args(&["sleep", "60"]);
         b.set("/annotations", json!({"org.example.key": "value=1", "bundle": "/etc"}));
         b.create();
@@ -85,7 +85,7 @@ fn write_ours(b: &Bundle) -> State {
 
 #[test]
 fn runc_goes_on_with_a_state_of_ours() {
-    case(|b| {
+    case_of_two(|b| {
         b.switch(&other_runtime()).args(&["sleep", "60"]);
         b.set("/annotations", json!({"org.example.key": "value"}));
         b.set(
@@ -121,7 +121,7 @@ fn runc_goes_on_with_a_state_of_ours() {
 
 #[test]
 fn poststop_hooks_of_ours_are_run_by_runc() {
-    case(|b| {
+    case_of_two(|b| {
         b.switch(&other_runtime()).args(&["sleep", "60"]);
         let told = b.path("told");
         let script = format!("cat > {}", told.display());
@@ -138,7 +138,7 @@ fn poststop_hooks_of_ours_are_run_by_runc() {
 /// `update` makes runc write what it has read: a key that it reads in another sense, or not at all, shows.
 #[test]
 fn runc_reads_every_key_of_ours_in_our_sense() {
-    case(|b| {
+    case_of_two(|b| {
         b.switch(&other_runtime()).args(&["sleep", "60"]);
         b.create();
         // Of these only the state says something: the container was made without them.

@@ -1,6 +1,6 @@
 //! `update`: new limits of a container that exists, on cgroup v1 and on v2.
 
-use crate::common::{Bundle, Command, Out, Runtime, Value, case, host, json, other_runtime, until};
+use crate::common::{Bundle, Command, Out, Runtime, Value, case, case_of_two, host, json, other_runtime, until};
 use std::collections::BTreeMap;
 use std::fs;
 
@@ -83,7 +83,7 @@ fn state_file(b: &Bundle) -> Value {
 }
 
 /// Go writes zeros, or not, depending on its version.
-fn without_zeros(value: Value) -> Option<Value> {
+pub fn without_zeros(value: Value) -> Option<Value> {
     Some(match value {
         Value::Object(map) => {
             let map: serde_json::Map<_, _> =
@@ -520,7 +520,7 @@ fn an_idle_group_has_no_shares() {
 /// runc before 1.4 wrote 0 for "no limit of processes", which since then is one of nothing.
 #[test]
 fn a_state_of_another_runtime() {
-    case(|b| {
+    case_of_two(|b| {
         b.set("/linux/resources/memory", json!({"limit": 64 << 20}));
         b.args(&["/bin/sleep", "100"]).switch(&other_runtime()).run_detached();
         let file = b.state_dir().join("state.json");
@@ -695,7 +695,7 @@ use Request::{Flags, Json};
 
 #[test]
 fn memory_as_runc_has_it() {
-    case(|b| {
+    case_of_two(|b| {
         let base = || json!({"memory": {"limit": 64 << 20, "swap": 96 << 20, "reservation": 16 << 20}});
         let rows = [
             (json!({}), Flags(&["--memory", "32m"])),
@@ -726,7 +726,7 @@ fn memory_as_runc_has_it() {
 
 #[test]
 fn cpu_as_runc_has_it() {
-    case(|b| {
+    case_of_two(|b| {
         let base = || json!({"cpu": {"shares": 512, "quota": 20000, "period": 50000, "cpus": "0-1", "mems": "0"}});
         let rows = [
             (json!({}), Flags(&["--cpu-share", "2"])),
@@ -758,7 +758,7 @@ fn cpu_as_runc_has_it() {
 
 #[test]
 fn pids_and_disks_as_runc_has_them() {
-    case(|b| {
+    case_of_two(|b| {
         let (major, minor) = disk();
         let rate = |rate: u64| json!([{"major": major, "minor": minor, "rate": rate}]);
         let base =

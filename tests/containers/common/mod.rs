@@ -15,6 +15,7 @@ pub mod stepper;
 
 pub use bundle::{Bundle, base_config};
 pub use command::{Beside, Command, Out, drain};
+use confined::Pids;
 pub use driver::Driver;
 pub use runtime::{Runtime, other_runtime};
 pub use serde_json::{Value, json};
@@ -26,12 +27,21 @@ use std::time::{Duration, Instant};
 /// Runs one test on a fresh bundle. When `differences.txt` says that the runtime under test is known to differ here, the
 /// test must fail: a difference that is gone has to leave the list.
 pub fn case<F: FnOnce(&mut Bundle)>(body: F) {
+    confined_case(Pids::of(&[Runtime::under_test()]), body);
+}
+
+/// The same for a test that starts containers with [`other_runtime`] too.
+pub fn case_of_two<F: FnOnce(&mut Bundle)>(body: F) {
+    confined_case(Pids::of(&[Runtime::under_test(), &other_runtime()]), body);
+}
+
+fn confined_case<F: FnOnce(&mut Bundle)>(pids: Pids, body: F) {
     let name = test_name(std::any::type_name::<F>());
     assert!(nix::unistd::geteuid().is_root(), "these tests make containers: they need root");
     if std::env::var_os(confined::MARK).is_none() {
-        return confined::run(&name);
+        return confined::run(&name, pids);
     }
-    assert_eq!(std::process::id(), 1, "{} is for the harness alone", confined::MARK);
+    assert!(std::process::id() == 1 || pids == Pids::Systemds, "{} is for the harness alone", confined::MARK);
     let expected = runtime::difference(&name);
     let mut bundle = Bundle::new();
     let result = catch_unwind(AssertUnwindSafe(|| body(&mut bundle)));
