@@ -18,6 +18,7 @@ mod cgroup2;
 mod cgroups;
 mod check;
 mod commands;
+mod compare;
 mod concurrency;
 mod console;
 mod delegation;
