@@ -271,14 +271,25 @@ fn occupied(findings: &mut Findings, asked: &Asked<'_>, paths: &Paths) {
         Ok(None) => return,
         Err(e) => return findings.failure("cgroup", e, PATH),
     };
-    match owned.pids() {
-        Ok(pids) if pids.is_empty() => {}
-        Ok(pids) => findings
-            .error("cgroup", format!("container's cgroup is not empty: {} process(es) found", pids.len()), PATH)
+    match owned.paths().0.values().map(|path| processes(Path::new(path), DEEP)).max().unwrap_or(0) {
+        0 => {}
+        n => findings
+            .error("cgroup", format!("container's cgroup is not empty: {n} process(es) found"), PATH)
             .remedy("delete the container that it belongs to, or choose another path"),
-        Err(e) => findings.failure("cgroup", e, PATH),
     }
     if is_frozen(paths).unwrap_or(false) {
         findings.error("cgroup", "container's cgroup is frozen", PATH).remedy("thaw it, or choose another path");
     }
+}
+
+/// How many levels below a cgroup are looked at.
+const DEEP: u32 = 32;
+
+/// The processes of a cgroup and of those below it, as far as they can be seen: nothing is done to them.
+fn processes(cgroup: &Path, levels: u32) -> usize {
+    let own = std::fs::read_to_string(cgroup.join("cgroup.procs")).map_or(0, |text| text.lines().count());
+    let Some(below) = levels.checked_sub(1) else { return own };
+    let children = std::fs::read_dir(cgroup).into_iter().flatten().flatten();
+    let children = children.filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_dir()));
+    children.map(|entry| processes(&entry.path(), below)).fold(own, usize::saturating_add)
 }

@@ -256,7 +256,9 @@ fn the_other_commands_without_one_of_them() {
                 [&["state", &b.id][..], &["pause", &b.id], &["resume", &b.id], &["kill", &b.id, "0"], &["ps", &b.id]]
             {
                 let out = without(b.command(command), &[*call]).output();
-                assert!(out.code == 0 || out.err.contains("function not implemented"), "without {name}: {out}");
+                // Who could not be paused cannot be resumed.
+                let told = ["function not implemented", "container not paused"].iter().any(|t| out.err.contains(t));
+                assert!(out.code == 0 || told, "without {name}: {out}");
             }
             b.rt(&["resume", &b.id]);
         }
