@@ -23,7 +23,7 @@ impl Runtime {
         })
     }
 
-    fn at(path: PathBuf) -> Runtime {
+    pub fn at(path: PathBuf) -> Runtime {
         let out = Command::new(&path).arg("--version").output().unwrap_or_else(|e| panic!("{path:?} --version: {e}"));
         let first = String::from_utf8_lossy(&out.stdout).lines().next().unwrap_or_default().to_string();
         let mut words = first.split([' ', '-', '+']).filter(|w| *w != "version");
