@@ -57,6 +57,7 @@ lint: toolchain ## rustfmt, clippy and shellcheck, warnings are errors
 	shellcheck -S warning integration/*.sh integration/vm/*.sh integration/vm/guest.d/*.sh integration/bench/*.sh .ci/run
 	$(CARGO) fmt --all --check
 	$(CARGO) clippy --workspace --all-targets -- -D warnings
+	$(CARGO) clippy --test systemd -- -D warnings
 	RUSTDOCFLAGS="-D warnings" $(CARGO) doc -q --workspace --no-deps
 	cd init && $(CARGO) fmt --check && $(CARGO) clippy --target-dir ../target/init -- -D warnings
 	$(CARGO) clippy --bin dunnage --target $(TARGET) -- -D warnings
