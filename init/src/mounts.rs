@@ -11,6 +11,11 @@ use core::fmt::Write;
 use dunnage_steps::flags::{Attr, MountFlags};
 use dunnage_steps::{Call, Slot};
 
+/// A tmpfs that can hold nothing: its flags, and its options.
+const NOTHING: MountFlags =
+    MountFlags::RDONLY.with(MountFlags::NOSUID).with(MountFlags::NODEV).with(MountFlags::NOEXEC);
+const NO_ROOM: &CStr = c"nr_blocks=1,nr_inodes=1";
+
 /// The fields of [`dunnage_steps::Step::Mount`].
 pub struct Filesystem {
     pub fstype: &'static CStr,
@@ -43,11 +48,19 @@ pub fn mount(init: &mut Init<'static>, m: &Filesystem) -> Done {
     let data = Some(data).filter(|d| !d.is_empty());
     match sys::mount(Some(m.source), c".", Some(m.fstype), m.flags.0, data) {
         Err(Errno::EPERM | Errno::EBUSY) if !m.fallback.is_empty() => {
-            let tree = source_tree(init, m.fallback, true)?;
-            attach(init, tree, &target.fd, m.dest)?;
-            // The host's own, so with the host's flags, until it is told otherwise (CVE-2023-25809). The first four flags have
-            // the same numbers in both sets.
-            remount(init, Attr(m.flags.0 & 0xf), Attr::none())?;
+            match source_tree(init, m.fallback, true) {
+                Ok(tree) => {
+                    attach(init, tree, &target.fd, m.dest)?;
+                    // The host's own, so with the host's flags, until it is told otherwise (CVE-2023-25809). The first four
+                    // flags have the same numbers in both sets.
+                    remount(init, Attr(m.flags.0 & 0xf), Attr::none())?;
+                }
+                // A rootless container that had to do without a cgroup: it sees none, rather than the host's.
+                Err(failure) if failure.errno == Errno::ENOENT => {
+                    sys::mount(Some(c"tmpfs"), c".", Some(c"tmpfs"), NOTHING.0, Some(NO_ROOM)).at(Call::Mount)?;
+                }
+                Err(failure) => return Err(failure),
+            }
         }
         r => r.at(Call::Mount)?,
     }
@@ -221,10 +234,7 @@ fn mask_directory(init: &mut Init<'static>, target: &Fd, label: &CStr) -> Done {
         None => match empty_filesystem(label) {
             Err(Errno::ENOSYS) => {
                 sys::fchdir(target.raw()).at(Call::Fchdir)?;
-                let flags =
-                    MountFlags::RDONLY.with(MountFlags::NOSUID).with(MountFlags::NODEV).with(MountFlags::NOEXEC);
-                return sys::mount(Some(c"tmpfs"), c".", Some(c"tmpfs"), flags.0, Some(c"nr_blocks=1,nr_inodes=1"))
-                    .at(Call::Mount);
+                return sys::mount(Some(c"tmpfs"), c".", Some(c"tmpfs"), NOTHING.0, Some(NO_ROOM)).at(Call::Mount);
             }
             r => r.at(Call::Fsmount)?,
         },
