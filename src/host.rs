@@ -43,6 +43,11 @@ pub fn in_user_namespace() -> bool {
     })
 }
 
+/// Whether our user namespace was made by somebody without privilege over its parent, who may not drop groups.
+pub fn setgroups_denied() -> bool {
+    std::fs::read("/proc/self/setgroups").is_ok_and(|text| text.trim_ascii() == b"deny")
+}
+
 fn is_identity(uid_map: &[u8]) -> bool {
     let mut words = uid_map.split(u8::is_ascii_whitespace).filter(|w| !w.is_empty());
     let first = [words.next(), words.next(), words.next()];

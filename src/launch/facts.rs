@@ -98,6 +98,7 @@ pub fn gather(spec: &Spec, cgroups: Host, paths: &Paths, rootfs: &str, no_pivot:
     Ok(Facts {
         euid: geteuid().as_raw(),
         in_user_namespace: host::in_user_namespace(),
+        setgroups_denied: host::in_user_namespace() && host::setgroups_denied(),
         capabilities: if caps.is_some() { own_capabilities()? } else { 0 },
         // The kernel is asked only if one is named that the oldest kernels do not have.
         last_capability: if caps.is_some_and(names_recent) { host::last_capability() } else { OLDEST_LAST_CAPABILITY },

@@ -12,6 +12,8 @@ pub struct Facts {
     pub euid: u32,
     /// Whether we are in a user namespace ourselves: no mknod, no privilege over the host.
     pub in_user_namespace: bool,
+    /// It does not let us set groups (user_namespaces(7), /proc/self/setgroups), nor any namespace below it.
+    pub setgroups_denied: bool,
     /// The capabilities that we have and can give, as bits.
     pub capabilities: u64,
     /// The highest capability of the kernel.

@@ -184,7 +184,7 @@ pub fn become_user(p: &mut Plan, program: &Process, facts: &Facts, e: &Entering)
     let user = &program.user;
     let groups = user.additional_gids.iter().map(|g| u64::from(*g)).collect();
     // Rootless: the kernel permits it only where the maps were written by a privileged helper, and then for none but those.
-    let set_groups = facts.euid == 0;
+    let set_groups = facts.euid == 0 && !facts.setgroups_denied;
     p.child(Step::Ids { uid: user.uid, gid: user.gid, set_groups, groups }, "/process/user");
     p.child(Step::CwdAgain { path }, "/process/cwd");
     if let Some(caps) = caps {

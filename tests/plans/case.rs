@@ -28,6 +28,8 @@ pub struct Asked {
     pub euid: u32,
     /// We are in a user namespace.
     pub in_user_namespace: bool,
+    /// Which denies setgroups(2).
+    pub setgroups_denied: bool,
     /// What we may give; all, if left out.
     pub capabilities: Option<Vec<String>>,
     /// The last capability that the kernel knows.
@@ -205,6 +207,7 @@ impl Case {
         Ok(Facts {
             euid: self.asked.euid,
             in_user_namespace: self.asked.in_user_namespace,
+            setgroups_denied: self.asked.setgroups_denied,
             capabilities: self.asked.capabilities.as_ref().map_or(u64::MAX, all),
             last_capability,
             cgroups,
