@@ -39,6 +39,7 @@ scenes() {
 		if timeout -k 10 300 "$script" >/tmp/scene.log 2>&1; then
 			passed=$((passed + 1))
 			printf '        PASS %s\n' "$(basename "$script" .sh)"
+			sed -n 's/^figure: /             /p' /tmp/scene.log
 		else
 			printf '        FAIL %s: status %s\n' "$(basename "$script" .sh)" $?
 			sed 's/^/    /' /tmp/scene.log
