@@ -3,8 +3,9 @@
 #
 #   guest.sh [PART...]
 #
-#   all        every test of the workspace, containers by cgroupfs
-#   systemd    every container test again, by the systemd driver
+#   others     every test of the workspace that isn't in tests/containers
+#   cgroupfs   every test of tests/containers, with cgroups that we make ourselves
+#   systemd    the same, by the systemd driver
 #   compare-cgroupfs, compare-systemd
 #              tests/containers/compare, with the newest runc: when asked for, because its list is not complete for the controllers
 #              that are there
@@ -19,17 +20,38 @@ export DUNNAGE_TEST_SLOW=${DUNNAGE_TEST_SLOW:-8}
 binaries=/payload/binaries.json
 run=0 passed=0
 
+# count RUN PASSED
+count() {
+	run=$((run + $1)) passed=$((passed + $2))
+}
+
+# Each test a process of its own, as the tests that make containers want it.
 nextest() {
-	local log one="" two=""
+	local log all="" good=""
 	log=$(mktemp)
 	/payload/cargo-nextest nextest run --profile vm --binaries-metadata "$binaries" --cargo-metadata /payload/cargo.json \
 		--test-threads 2 --no-fail-fast "$@" 2>&1 | tee "$log"
-	read -r one two < <(sed -n 's/^ *Summary .* \([0-9]*\)\(\/[0-9]*\)\{0,1\} tests\{0,1\} run: \([0-9]*\) passed.*/\1 \3/p' "$log" | tail -1)
-	if [ -z "${two:-}" ]; then
-		one=1 two=0
-		echo "nextest came to no end"
-	fi
-	run=$((run + one)) passed=$((passed + two))
+	read -r all good < <(sed -n 's/^ *Summary .* \([0-9]*\)\(\/[0-9]*\)\{0,1\} tests\{0,1\} run: \([0-9]*\) passed.*/\1 \3/p' "$log" | tail -1)
+	count "${all:-1}" "${good:-0}"
+	rm -f "$log"
+}
+
+# All of the others: a program at a time, because the start of a program is what takes long.
+programs() {
+	local program name log good bad
+	log=$(mktemp)
+	while read -r name program; do
+		good="" bad=""
+		timeout -k 10 900 "$program" --test-threads 1 >"$log" 2>&1
+		read -r good bad < <(sed -n 's/^test result: .* \([0-9]*\) passed; \([0-9]*\) failed.*/\1 \2/p' "$log" | tail -1)
+		if [ -n "${bad:-}" ] && [ "$bad" = 0 ]; then
+			printf '        PASS %s: %d tests\n' "$name" "$good"
+		else
+			printf '        FAIL %s\n' "$name"
+			grep -v ' \.\.\. ok$' "$log" | sed 's/^/    /'
+		fi
+		count $((${good:-0} + ${bad:-1})) "${good:-0}"
+	done < <(jq -r '."rust-binaries"[] | select(."binary-name" != "containers") | "\(."binary-id") \(."binary-path")"' "$binaries")
 	rm -f "$log"
 }
 
@@ -50,12 +72,12 @@ scenes() {
 	done
 }
 
-[ $# -gt 0 ] || set -- all systemd scenes
+[ $# -gt 0 ] || set -- others cgroupfs systemd scenes
 for part in "$@"; do
 	printf '\n== %s: %s, %s, %s\n' "$part" "$(uname -r)" "$(systemctl --version | sed -n 1p)" "$(stat -fc %T /sys/fs/cgroup)"
 	case $part in
-	all) nextest -E 'not test(/^compare::/)' ;;
-	systemd) DUNNAGE_TEST_DRIVER=systemd nextest -E 'binary(containers) and not test(/^compare::/)' ;;
+	others) programs ;;
+	cgroupfs | systemd) DUNNAGE_TEST_DRIVER=$part nextest -E 'binary(containers) and not test(/^compare::/)' ;;
 	compare-*) DUNNAGE_TEST_DRIVER=${part#compare-} nextest -E 'test(/^compare::/)' ;;
 	scenes) scenes ;;
 	*) nextest -E "test($part)" ;;

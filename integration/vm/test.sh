@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
-# `make test-vm`: the tests where systemd is PID 1 and every controller is on cgroup v2. They are built here, by the profile
-# `vm`, and travel on a disk; the guest finds them at the path at which they were built. Which of them run there: guest.sh.
+# `make test-vm`: the tests where systemd is PID 1 and every controller is on cgroup v2. They are built here (without optimisation, as
+# for `make test`: another build would take longer than it saves) and travel on a disk; the guest finds them at the path at which
+# they were built. Which of them run there: guest.sh.
 #
 #   integration/vm/test.sh [PART...]      parts of guest.sh (default: all)
 #
@@ -19,9 +20,9 @@ rm -rf "$payload" "$payload.img"
 mkdir -p "$payload/repo"
 
 say "building the tests"
-"$cargo" nextest list --cargo-profile vm --workspace --list-type binaries-only --message-format json >"$payload/binaries.json"
+"$cargo" nextest list --workspace --list-type binaries-only --message-format json >"$payload/binaries.json"
 "$cargo" metadata --format-version 1 >"$payload/cargo.json"
-"$cargo" nextest run --cargo-profile vm --test containers --status-level none --final-status-level none payload::it_compiles
+"$cargo" nextest run --test containers --status-level none --final-status-level none payload::it_compiles
 [ -e target/peers/list ] || YOUKI=no integration/peers.sh
 
 # What the tests read, where they read it.
