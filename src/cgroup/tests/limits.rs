@@ -7,9 +7,10 @@ use super::super::*;
 use super::{Fixture, assert_killed, on_both, on_v2};
 use crate::spec::DeviceRule;
 
-/// What a shell in the cgroup can do with /dev/kmsg (1:11) and /dev/null, and with a node that it makes.
+/// What a shell in the cgroup can do with /dev/kmsg (1:11) and /dev/null, and with a node that it makes: in /dev, since no device
+/// can be opened in a /tmp that is mounted nodev.
 const PROBE: &str = "
-    t=$(mktemp -d); mknod $t/null c 1 3 && echo mknod; (: < $t/null) && echo null; (: > /dev/null) && echo write;
+    t=$(mktemp -d /dev/dunnage-test-XXXXXX); mknod $t/null c 1 3 && echo mknod; (: < $t/null) && echo null; (: > /dev/null) && echo write;
     (: < /dev/kmsg) && echo kmsg; (: < /dev/pts/ptmx) && echo ptmx; rm -r $t; exit 0";
 
 fn probe(t: &Fixture, cgroup: &mut Cgroup) -> String {
