@@ -65,15 +65,21 @@ fn check_says_what_create_says() {
         let sound = b.config.clone();
         let bundle = b.bundle().display().to_string();
         let mut missed = Vec::new();
-        for (pointer, value) in [
+        let mut refused = vec![
             ("/process/apparmorProfile", json!("docker-default")),
             ("/process/selinuxLabel", json!("a:b:c:d")),
             ("/root/path", json!("nosuch")),
             ("/linux/namespaces/1", json!({"type": "network", "path": "/no/such"})),
             ("/mounts/-", json!({"destination": "/mnt", "type": "bind", "source": "/no/such", "options": ["bind"]})),
-            ("/linux/resources/unified", json!({"memory.max": "1"})),
-            ("/process/oomScoreAdj", json!(-1000)),
-        ] {
+        ];
+        if host::has_v1() {
+            refused.push(("/linux/resources/unified", json!({"memory.max": "1"})));
+        }
+        const CAP_SYS_RESOURCE: u64 = 1 << 24;
+        if host::own_capabilities() & CAP_SYS_RESOURCE == 0 {
+            refused.push(("/process/oomScoreAdj", json!(-1000)));
+        }
+        for (pointer, value) in refused {
             b.config = sound.clone();
             b.set(pointer, value.clone());
             b.start_command("create", &[]).output().code(1);

@@ -30,7 +30,7 @@ fn the_default_mounts() {
             ("/dev/shm", "tmpfs", "rw nosuid nodev noexec size=65536k"),
             ("/dev/mqueue", "mqueue", "rw nosuid nodev noexec"),
             ("/sys", "sysfs", "ro nosuid nodev noexec"),
-            ("/sys/fs/cgroup", "tmpfs", "rw nosuid nodev noexec"),
+            ("/sys/fs/cgroup", if host::has_v1() { "tmpfs" } else { "cgroup2" }, "rw nosuid nodev noexec"),
         ] {
             let m = mount_at(&r, point);
             assert_eq!(m.kind, kind, "{point}");

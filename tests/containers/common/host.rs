@@ -14,6 +14,11 @@ pub fn status(pid: i32) -> BTreeMap<String, String> {
         .collect()
 }
 
+/// The effective capabilities of the test, and so of the runtime.
+pub fn own_capabilities() -> u64 {
+    u64::from_str_radix(&status(std::process::id() as i32)["CapEff"], 16).unwrap()
+}
+
 /// Running or sleeping; a zombie is not.
 pub fn alive(pid: i32) -> bool {
     pid > 0 && status(pid).get("State").is_some_and(|s| !s.starts_with(['Z', 'X']))
@@ -92,6 +97,11 @@ pub fn hierarchies() -> Vec<(String, PathBuf)> {
         }
     }
     all
+}
+
+/// Whether any controller is on cgroup v1.
+pub fn has_v1() -> bool {
+    hierarchies().iter().any(|(controllers, _)| !controllers.is_empty() && !controllers.starts_with("systemd"))
 }
 
 /// The directory of a cgroup path in a controller's hierarchy (`""`: unified).

@@ -1,6 +1,6 @@
 //! Which runtime is under test, and where it is known to differ.
 
-use super::Driver;
+use super::{Driver, host};
 use std::path::PathBuf;
 use std::process::Command;
 use std::sync::OnceLock;
@@ -57,6 +57,11 @@ pub fn difference(test: &str) -> Option<Difference> {
         runtimes.split_whitespace().find_map(|listed| {
             let at_times = listed.ends_with('?');
             let listed = listed.trim_end_matches('?');
+            let listed = match listed.strip_suffix("@v2") {
+                Some(_) if host::has_v1() => return None,
+                Some(rest) => rest,
+                None => listed,
+            };
             let listed = match listed.strip_suffix("+systemd") {
                 Some(_) if Driver::under_test() != Driver::Systemd => return None,
                 Some(rest) => rest,
