@@ -371,17 +371,37 @@ fn enable_controllers(place: &Place, settings: &Settings) -> Result<()> {
     if missing.is_empty() && DOMAIN_CONTROLLERS.iter().any(|name| has(&here, name)) {
         return Ok(());
     }
-    let enable: Vec<String> = available.split_ascii_whitespace().map(|name| format!("+{name}")).collect();
     if !missing.is_empty() {
+        let safe = DOMAIN_CONTROLLERS.iter().any(|name| has(&available, name));
         for parent in parents(&place.hierarchy.mount, &place.dir.path).map(Dir::at) {
-            if parent.write("cgroup.subtree_control", &enable.join(" ")).is_err() {
-                for one in &enable {
-                    let _ = parent.write("cgroup.subtree_control", one);
-                }
-            }
+            pass_on(&parent, &available, safe);
         }
     }
     repair_type(place, settings)
+}
+
+/// Lets the children of a cgroup have these controllers; `safe`: one of them is a domain controller.
+///
+/// A cgroup with processes refuses those, and takes the others: but then it is threaded, and every child that it has takes no
+/// process any more. So nothing is passed on by such a one.
+fn pass_on(parent: &Dir, controllers: &str, safe: bool) {
+    let write = |names: &[&str]| {
+        let all: Vec<String> = names.iter().map(|name| format!("+{name}")).collect();
+        parent.write("cgroup.subtree_control", &all.join(" "))
+    };
+    let names: Vec<&str> = controllers.split_ascii_whitespace().collect();
+    if safe && write(&names).is_ok() {
+        return;
+    }
+    // The root of all, and only that one, has no type, and may have processes besides.
+    let occupied = parent.read_value("cgroup.procs").is_ok_and(|procs| !procs.is_empty());
+    if occupied && parent.read_value("cgroup.type").is_ok() {
+        return;
+    }
+    for name in names {
+        // Errors are left to the settings that need the controller.
+        let _ = write(&[name]);
+    }
 }
 
 /// Below a threaded cgroup, or one with processes and threaded children, a new one is "domain invalid": it takes processes

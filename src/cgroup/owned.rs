@@ -198,13 +198,18 @@ impl OwnedCgroup {
         }
     }
 
-    /// How often the kernel has killed here for want of memory; `None` where the kernel does not count that.
+    /// How often the kernel has killed here for want of memory, or found none; `None` where it does not count that.
     pub fn oom_kills(&self) -> Result<Option<u64>> {
         let Some(node) = self.node("memory").or_else(|| self.node("")) else { return Ok(None) };
-        let file = if node.hierarchy.version == Version::V1 { "memory.oom_control" } else { "memory.events" };
-        match Dir::at(node.path.as_str()).read_key(file, "oom_kill") {
+        let dir = Dir::at(node.path.as_str());
+        let read = |file, key| match dir.read_key(file, key) {
             Err(e) if e.errno() == Some(Errno::ENOENT) => Ok(None),
             other => other,
+        };
+        match node.hierarchy.version {
+            Version::V1 => read("memory.oom_control", "oom_kill"),
+            // execve(2) that finds no memory for the new program ends the process without an OOM kill.
+            Version::V2 => Ok(read("memory.events", "oom_kill")?.max(read("memory.events", "oom")?)),
         }
     }
 
