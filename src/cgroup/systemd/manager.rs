@@ -166,7 +166,7 @@ impl Manager {
         let deadline = Deadline::after(self.limits.operation);
         let name = &unit.name;
         let started = match self.start_with(unit, process, Naming::Descriptor, deadline) {
-            // Before systemd 254 or so; a peer that takes no descriptors.
+            // A systemd that does not know the property; a peer that takes no descriptors.
             Err(failure) if process.is_some() && unknown(&failure, Naming::Descriptor) => {
                 (self.check_pids)()?;
                 self.start_with(unit, process, Naming::Pid, deadline)
