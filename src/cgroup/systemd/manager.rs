@@ -290,6 +290,8 @@ impl Manager {
 
     /// Moves processes into a unit, or into a cgroup below that of a delegated unit: `sub` is empty or begins with `/`.
     pub fn attach(&mut self, unit: &str, sub: &str, pids: &[i32]) -> Result<()> {
+        // This call knows no descriptors.
+        (self.check_pids)()?;
         let deadline = Deadline::after(self.limits.operation);
         let pids: Vec<u32> = pids.iter().filter_map(|pid| u32::try_from(*pid).ok()).collect();
         let arguments = [Value::String(unit.into()), Value::String(sub.into()), pid_array(&pids)];
