@@ -99,7 +99,7 @@ pub(super) fn write_all<'a>(dir: &Dir, settings: impl IntoIterator<Item = &'a Se
 fn write_one<'a>(dir: &Dir, setting: &'a Setting, open: &mut Option<(&'a str, OwnedFd)>) -> Result<()> {
     let fd = match open.take() {
         Some((file, fd)) if file == setting.file => fd,
-        _ => match (dir.open_file(&setting.file, OFlag::O_WRONLY), &setting.missing) {
+        _ => match (open_for_writing(dir, &setting.file), &setting.missing) {
             (Err(e), Missing::Ignore) if e.errno() == Some(Errno::ENOENT) => return Ok(()),
             (Err(e), Missing::Instead { file, value }) if e.errno() == Some(Errno::ENOENT) => {
                 return dir.write(file, value);
@@ -117,6 +117,18 @@ fn write_one<'a>(dir: &Dir, setting: &'a Setting, open: &mut Option<(&'a str, Ow
     }
     *open = Some((&setting.file, fd));
     Ok(())
+}
+
+/// On v2 a controller is named in cgroup.controllers before its files are there, while another runtime has the parent pass it
+/// on. The kernel does so under one lock for all cgroups: whatever takes it comes after, even a change of nothing.
+fn open_for_writing(dir: &Dir, file: &str) -> Result<OwnedFd> {
+    match dir.open_file(file, OFlag::O_WRONLY) {
+        Err(e) if e.errno() == Some(Errno::ENOENT) && dir.fd().is_some() => {
+            let _ = dir.write("cgroup.subtree_control", "\n");
+            dir.open_file(file, OFlag::O_WRONLY)
+        }
+        result => result,
+    }
 }
 
 /// Where the errno alone would mislead.
