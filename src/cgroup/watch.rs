@@ -46,7 +46,18 @@ enum Oom {
     /// An eventfd that memory.oom_control was asked to signal. It is also signalled when the cgroup is removed.
     V1 { signal: EventFd, memory: Dir },
     /// memory.events, which covers the cgroups below, and what it counted last.
-    V2 { events: OwnedFd, kills: u64 },
+    V2 { events: OwnedFd, last: Counted },
+}
+
+/// What memory.events said.
+#[derive(Debug, Default)]
+struct Counted {
+    /// `oom_kill`
+    kills: u64,
+    /// `oom`: also of those whose end was not counted yet, or not necessary.
+    ooms: u64,
+    /// When `ooms` was seen to grow without `kills`.
+    hungry: Option<Instant>,
 }
 
 /// Where the end is seen.
@@ -66,6 +77,10 @@ enum Life {
 const SHORTEST_PAUSE: Duration = Duration::from_millis(5);
 const LONGEST_PAUSE: Duration = Duration::from_secs(1);
 
+/// The kernel tells of memory.events every 10 ms at most. systemd removes a scope as soon as it is empty, perhaps before the kill
+/// could be read: then the want of memory that was seen this shortly before was the reason.
+const LAST_KILL: Duration = Duration::from_secs(1);
+
 impl Watch {
     /// Of a container's cgroup; `init` if it has not ended. What happened before is not told.
     ///
@@ -81,7 +96,8 @@ impl Watch {
                 let dir = cgroup.nodes.first().map(|node| Dir::at(node.path.as_str()));
                 let open = |file| dir.as_ref().map_or(Ok(None), |dir| present(dir.open_file(file, OFlag::O_RDONLY)));
                 let life = open("cgroup.events")?.map_or(Life::Gone, Life::Populated);
-                let mut oom = open("memory.events")?.map_or(Oom::Unknown, |events| Oom::V2 { events, kills: 0 });
+                let mut oom =
+                    open("memory.events")?.map_or(Oom::Unknown, |events| Oom::V2 { events, last: Counted::default() });
                 oom.take()?;
                 (oom, life)
             }
@@ -196,17 +212,24 @@ impl Oom {
                 Err(Errno::EAGAIN | Errno::EINTR) => Ok(false),
                 Err(e) => Err(Error::sys("read the eventfd of memory.oom_control", e)),
             },
-            Oom::V2 { events, kills } => {
+            Oom::V2 { events, last } => {
                 let Some(text) = read_from_start(events, "memory.events")? else {
+                    let killed = last.hungry.is_some_and(|since| since.elapsed() < LAST_KILL);
                     // Without its controller the file would be reported as changed for ever.
                     *self = Oom::Unknown;
-                    return Ok(false);
+                    return Ok(killed);
                 };
                 // `oom` would miss what the host or a cgroup above us ran out of, and count what killed nobody.
-                let counted = super::stats::value_of(&text, "oom_kill");
-                let grown = counted > *kills;
-                *kills = counted;
-                Ok(grown)
+                let value = |key| super::stats::value_of(&text, key);
+                let (kills, ooms) = (value("oom_kill"), value("oom"));
+                let killed = kills > last.kills;
+                if killed {
+                    last.hungry = None;
+                } else if ooms > last.ooms {
+                    last.hungry = Some(Instant::now());
+                }
+                (last.kills, last.ooms) = (kills, ooms);
+                Ok(killed)
             }
         }
     }
