@@ -415,7 +415,15 @@ impl<'a> Execution<'a> {
         let oom = || self.cgroup_was_out_of_memory();
         let error = match trouble {
             Trouble::Ours(e) => return e,
-            Trouble::Reported(heard) => failure::explain(self.plan, &heard),
+            Trouble::Reported(heard) => {
+                let error = failure::explain(self.plan, &heard);
+                let starved = heard.message.errno == Errno::ENOMEM as i32 && oom();
+                if starved {
+                    error.field("/linux/resources/memory").hint("the cgroup has no memory left: memory limit too low?")
+                } else {
+                    error
+                }
+            }
             Trouble::Ended if oom() => {
                 return Error::new("container init was OOM-killed (memory limit too low?)")
                     .field("/linux/resources/memory");

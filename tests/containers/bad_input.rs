@@ -21,6 +21,8 @@ const BAD: &[(On, &str, &str)] = &[
     (Both, r#"{"memory":{"limit":1.5}}"#, "/memory/limit"),
     (Both, r#"{"memory":{"limit":"1G"}}"#, "/memory/limit"),
     (Both, r#"{"memory":{"limit":1}}"#, "/memory"),
+    (Both, r#"{"memory":{"limit":8192}}"#, "/memory"),
+    (Both, r#"{"memory":{"limit":65536}}"#, "/memory"),
     (Both, r#"{"memory":{"limit":67108864,"swap":-7}}"#, "/memory/swap"),
     (Both, r#"{"memory":{"limit":67108864,"swap":1048576}}"#, "/memory/swap"),
     (Both, r#"{"memory":{"swap":1048576}}"#, "/memory/swap"),
