@@ -2,7 +2,6 @@
 //! must be there before a process can enter (v1 cpuset and realtime).
 
 use std::os::fd::{BorrowedFd, OwnedFd};
-use std::time::Duration;
 
 use nix::fcntl::{AT_FDCWD, OFlag};
 use nix::sys::stat::{Mode, mkdirat};
@@ -198,7 +197,7 @@ impl Cgroup {
     /// The doors of the v1 hierarchies: a process enters by writing `0` into each, as its first act after clone3(2), while
     /// it has one thread. Empty on v2, where clone3 has done it all.
     ///
-    /// This is how to enter v1, not [`Cgroup::enter_v1`]: for "this thread" the kernel (Linux 5.5) does without the global
+    /// This is how to enter v1, not a pid in cgroup.procs: for "this thread" the kernel (Linux 5.5) does without the global
     /// lock that moving another process takes, and whose first taker waits for a whole RCU grace period: measured with eight
     /// hierarchies 0.09 ms against 6..15 ms. The descriptors carry our privilege, so the child may have a user namespace.
     pub fn doors_v1(&mut self, denied: Denied) -> Result<Vec<OwnedFd>> {
@@ -216,33 +215,6 @@ impl Cgroup {
             true
         });
         doors
-    }
-
-    /// Puts another process into the v1 hierarchies; slow (see [`Cgroup::doors_v1`]). Nothing to do on v2.
-    pub fn enter_v1(&mut self, pid: i32, denied: Denied) -> Result<()> {
-        self.enter(pid, denied, Version::V1)
-    }
-
-    /// Puts a process into the unified hierarchy, for kernels before CLONE_INTO_CGROUP (Linux 5.7).
-    pub fn enter_unified(&mut self, pid: i32, denied: Denied) -> Result<()> {
-        self.enter(pid, denied, Version::V2)
-    }
-
-    fn enter(&mut self, pid: i32, denied: Denied, version: Version) -> Result<()> {
-        let pid = pid.to_string();
-        let mut result = Ok(());
-        self.places.retain(|place| {
-            if result.is_err() || place.hierarchy.version != version {
-                return true;
-            }
-            match write_pid(&place.dir, &pid) {
-                Err(e) if denied.forgives(&e) => return false,
-                Err(e) => result = Err(e),
-                Ok(()) => {}
-            }
-            true
-        });
-        result
     }
 
     /// Removes the directories that we have made, if nothing is in them; those above the container's, too.
@@ -278,19 +250,6 @@ impl Cgroup {
         }
         Ok(())
     }
-}
-
-/// A process that has just been cloned can be refused with `EINVAL` until the scheduler knows it.
-fn write_pid(dir: &Dir, pid: &str) -> Result<()> {
-    let mut result = Ok(());
-    for _ in 0..5 {
-        result = dir.write("cgroup.procs", pid);
-        match &result {
-            Err(e) if e.errno() == Some(Errno::EINVAL) => std::thread::sleep(Duration::from_millis(30)),
-            _ => break,
-        }
-    }
-    result
 }
 
 /// mkdir with all that is missing above, below `mount`. True if the directory is new.

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::super::host::{Membership, ROOT, Version};
 use super::super::*;
-use super::{Fixture, again, assert_killed, on_both, on_v2, owned};
+use super::{Fixture, again, assert_killed, enter, on_both, on_v2, owned};
 
 #[test]
 fn create_enter_kill_remove() {
@@ -18,7 +18,7 @@ fn create_enter_kill_remove() {
         let mut cgroup = t.create("{}").unwrap();
         assert!(t.owned.exists());
         assert_eq!(cgroup.clone_into().is_some(), t.host.unified_hierarchy().is_some());
-        let mut child = t.spawn(&mut cgroup, "sleep 100 & exec sleep 100");
+        let mut child = t.spawn(&cgroup, "sleep 100 & exec sleep 100");
         let pid = i32::try_from(child.id()).unwrap();
         let membership = Membership::of(pid).unwrap().unwrap();
         for hierarchy in &t.host.hierarchies {
@@ -49,10 +49,10 @@ fn create_enter_kill_remove() {
 fn a_frozen_one_cannot_be_used_but_killed() {
     on_both("life::a_frozen_one_cannot_be_used_but_killed", || {
         let t = Fixture::new("freeze");
-        let mut cgroup = t.create("{}").unwrap();
+        let cgroup = t.create("{}").unwrap();
         let paths = cgroup.paths();
         assert_eq!(is_frozen(&paths), Ok(false));
-        let mut child = t.spawn(&mut cgroup, "while :; do :; done");
+        let mut child = t.spawn(&cgroup, "while :; do :; done");
         let cpu_time = || {
             let stat = std::fs::read_to_string(format!("/proc/{}/stat", child.id())).unwrap();
             stat.rsplit_once(')').unwrap().1.split(' ').nth(12).unwrap().parse::<u64>().unwrap()
@@ -83,12 +83,12 @@ fn who_forks_all_the_time_dies_too() {
     on_both("life::who_forks_all_the_time_dies_too", || {
         let t = Fixture::new("fork");
         for kill_file in [true, false] {
-            let mut cgroup = t.create("{}").unwrap();
+            let cgroup = t.create("{}").unwrap();
             if t.owned.node("pids").is_some() {
                 cgroup.apply(&t.settings(r#"{"pids":{"limit":100}}"#), None, false).unwrap();
             }
             // At most 3 at a time, each new: a pid that was listed is gone by the time it is signalled.
-            let mut child = t.spawn(&mut cgroup, "while :; do (exit 0) & (exit 0) & wait; done");
+            let mut child = t.spawn(&cgroup, "while :; do (exit 0) & (exit 0) & wait; done");
             std::thread::sleep(Duration::from_millis(20));
             if kill_file {
                 t.owned.kill_all().unwrap();
@@ -112,13 +112,10 @@ fn who_forks_all_the_time_dies_too() {
 #[test]
 fn on_hybrid_who_is_in_v1_alone_dies_too() {
     let t = Fixture::new("v1-alone");
-    let mut cgroup = t.create("{}").unwrap();
+    let cgroup = t.create("{}").unwrap();
     let mut child = std::process::Command::new("sleep").arg("100").spawn().unwrap();
     let pid = i32::try_from(child.id()).unwrap();
-    match t.host.version() {
-        Version::V1 => cgroup.enter_v1(pid, Denied::Fail).unwrap(),
-        Version::V2 => cgroup.enter_unified(pid, Denied::Fail).unwrap(),
-    }
+    enter(&cgroup, pid, t.host.version()).unwrap();
     t.owned.kill_all().unwrap();
     assert_killed(&mut child);
     assert_eq!(is_frozen(&t.owned.paths()), Ok(false));
@@ -133,9 +130,9 @@ fn the_cgroup_of_process_1_is_refused() {
         return;
     }
     let t = Fixture::new("init");
-    let mut cgroup = t.create("{}").unwrap();
-    cgroup.enter_v1(1, Denied::Fail).unwrap();
-    cgroup.enter_unified(1, Denied::Fail).unwrap();
+    let cgroup = t.create("{}").unwrap();
+    enter(&cgroup, 1, Version::V1).unwrap();
+    enter(&cgroup, 1, Version::V2).unwrap();
     assert_ne!(std::process::id(), 1);
     for result in [t.owned.kill_all(), t.owned.freeze(), t.owned.remove()] {
         let e = result.unwrap_err().to_string();
@@ -185,10 +182,10 @@ fn our_own_cgroup_and_those_above_are_refused() {
         return;
     }
     let t = Fixture::new("own");
-    let mut cgroup = t.create("{}").unwrap();
+    let cgroup = t.create("{}").unwrap();
     let me = i32::try_from(std::process::id()).unwrap();
-    cgroup.enter_v1(me, Denied::Fail).unwrap();
-    cgroup.enter_unified(me, Denied::Fail).unwrap();
+    enter(&cgroup, me, Version::V1).unwrap();
+    enter(&cgroup, me, Version::V2).unwrap();
     for path in [format!("{}/pod/container", t.name), format!("{}/pod", t.name), t.name.clone()] {
         let own = owned(&t.host, &path);
         for result in [own.kill_all(), own.freeze(), own.remove()] {
@@ -258,7 +255,7 @@ fn links_of_co_mounted_controllers() {
 fn exec_enters_the_container_or_below() {
     on_both("life::exec_enters_the_container_or_below", || {
         let t = Fixture::new("exec");
-        let mut cgroup = t.create("{}").unwrap();
+        let cgroup = t.create("{}").unwrap();
         for node in &t.owned.nodes {
             std::fs::create_dir(format!("{}/sub", node.path)).unwrap();
         }
@@ -269,7 +266,7 @@ fn exec_enters_the_container_or_below() {
                     .unwrap();
             }
         }
-        let mut init = t.spawn(&mut cgroup, "exec sleep 100");
+        let mut init = t.spawn(&cgroup, "exec sleep 100");
         let place = |cgroup: &mut Cgroup, key: &str| {
             let mut child = t.spawn(cgroup, "exec sleep 100");
             let membership = Membership::of(i32::try_from(child.id()).unwrap()).unwrap().unwrap();
@@ -287,14 +284,14 @@ fn exec_enters_the_container_or_below() {
         assert_eq!(place(&mut sub("", "/").unwrap(), key), own);
         assert_eq!(place(&mut sub("", "sub").unwrap(), key), format!("{own}/sub"));
         let pid = i32::try_from(init.id()).unwrap();
-        assert!(sub("", "none").and_then(|mut c| c.enter_v1(pid, Denied::Fail)).is_err(), "must exist");
+        assert!(sub("", "none").and_then(|c| enter(&c, pid, Version::V1)).is_err(), "must exist");
         if t.host.version() == Version::V1 {
             let mut one = sub("pids", "/sub").unwrap();
             assert_eq!(place(&mut one, "pids"), format!("{own}/sub"));
             assert_eq!(place(&mut one, "freezer"), own);
         }
         // Where init is, wherever it has gone.
-        sub("", "sub").unwrap().enter_unified(pid, Denied::Fail).unwrap();
+        enter(&sub("", "sub").unwrap(), pid, Version::V2).unwrap();
         if t.host.unified_hierarchy().is_some() {
             let mut cgroup = sub("", "").unwrap();
             cgroup.follow(pid).unwrap();

@@ -62,7 +62,7 @@ fn limits_of_v1() {
         assert!(t.host.hierarchies.len() == 1);
         return;
     }
-    let mut cgroup = t.create(r#"{"cpu":{"cpus":"0","mems":"0"}}"#).unwrap();
+    let cgroup = t.create(r#"{"cpu":{"cpus":"0","mems":"0"}}"#).unwrap();
     assert_eq!((t.file("cpuset", "cpuset.cpus"), t.file("cpuset", "cpuset.mems")), ("0".into(), "0".into()));
     let apply = |json: &str| t.owned.open().unwrap().apply(&t.settings(json), None, false).map_err(|e| e.to_string());
     cgroup
@@ -112,7 +112,7 @@ fn limits_of_v1() {
     let expected = "cannot set rdma limit: container could not join or create cgroup";
     assert!(t.host.hierarchy("rdma").is_some() || e.starts_with(expected), "{e}");
     // A limit below what is in use.
-    let mut child = t.spawn(&mut cgroup, "x=$(head -c 8000000 /dev/zero | tr '\\0' x); echo ready; sleep 100");
+    let mut child = t.spawn(&cgroup, "x=$(head -c 8000000 /dev/zero | tr '\\0' x); echo ready; sleep 100");
     let mut ready = [0u8; 5];
     std::io::Read::read_exact(child.stdout.as_mut().unwrap(), &mut ready).unwrap();
     apply(r#"{"memory":{"swappiness":0}}"#).unwrap();
@@ -133,9 +133,9 @@ fn the_kernel_kills_for_memory_and_we_see_it() {
         println!("this host's cgroup v2 has no memory controller");
         return;
     }
-    let mut cgroup = t.create("{}").unwrap();
+    let cgroup = t.create("{}").unwrap();
     cgroup.apply(&t.settings(r#"{"memory":{"limit":4194304,"swap":4194304}}"#), None, false).unwrap();
-    let mut child = t.spawn(&mut cgroup, "x=$(head -c 50000000 /dev/zero | tr '\\0' x); sleep 100");
+    let mut child = t.spawn(&cgroup, "x=$(head -c 50000000 /dev/zero | tr '\\0' x); sleep 100");
     let until = Instant::now() + Duration::from_secs(20);
     while t.owned.oom_kills().unwrap() == Some(0) {
         assert!(Instant::now() < until, "no oom_kill");

@@ -9,7 +9,7 @@ use std::os::unix::process::ExitStatusExt;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use super::host::Layout;
+use super::host::{Layout, Version};
 use super::*;
 use crate::spec::Resources;
 
@@ -46,7 +46,7 @@ impl Fixture {
     }
 
     /// A shell that does its work only once it is in the cgroup.
-    fn spawn(&self, cgroup: &mut Cgroup, script: &str) -> Child {
+    fn spawn(&self, cgroup: &Cgroup, script: &str) -> Child {
         let mut child = Command::new("/bin/sh")
             .args(["-c", &format!("read go; {script}")])
             .stdin(Stdio::piped())
@@ -55,8 +55,8 @@ impl Fixture {
             .spawn()
             .unwrap();
         let pid = i32::try_from(child.id()).unwrap();
-        cgroup.enter_v1(pid, Denied::Fail).unwrap();
-        cgroup.enter_unified(pid, Denied::Fail).unwrap();
+        enter(cgroup, pid, Version::V1).unwrap();
+        enter(cgroup, pid, Version::V2).unwrap();
         drop(child.stdin.take());
         child
     }
@@ -75,6 +75,15 @@ impl Drop for Fixture {
 
 fn owned(host: &Host, path: &str) -> OwnedCgroup {
     OwnedCgroup::new(host, &Paths::new(host, path, "unused").unwrap()).unwrap().unwrap()
+}
+
+/// Moves a process into the hierarchies of a version. Real containers are cloned into v2, and enter v1 by its doors.
+fn enter(cgroup: &Cgroup, pid: i32, version: Version) -> Result<(), crate::error::Error> {
+    let places = cgroup.places.iter().filter(|place| place.hierarchy.version == version);
+    for place in places {
+        place.dir.write("cgroup.procs", &pid.to_string())?;
+    }
+    Ok(())
 }
 
 /// SIGKILL ended it, within a time that leaves no doubt.
