@@ -13,7 +13,7 @@ fn running(b: &mut Bundle) -> i32 {
 fn an_absolute_path() {
     case(|b| {
         let pid = running(b);
-        for line in host::read(format!("/proc/{pid}/cgroup")).lines() {
+        for line in host::cgroups_of(pid) {
             assert!(line.ends_with(&format!(":{}", b.cgroup)), "{line}");
         }
         b.rt(&["delete", "--force", &b.id]).ok();
@@ -67,7 +67,7 @@ fn colons_are_only_a_name() {
 fn in_the_group_at_create() {
     case(|b| {
         b.user_namespace().args(&["/bin/true"]).create();
-        for line in host::read(format!("/proc/{}/cgroup", b.pid())).lines() {
+        for line in host::cgroups_of(b.pid()) {
             assert!(line.ends_with(&b.cgroup), "{line}");
         }
     });

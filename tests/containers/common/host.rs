@@ -80,6 +80,13 @@ pub fn mounts() -> Vec<String> {
     read("/proc/self/mountinfo").lines().map(str::to_string).collect()
 }
 
+/// The lines of /proc/PID/cgroup, without v2's where nobody has mounted it: the kernel names that one all the same.
+pub fn cgroups_of(pid: i32) -> Vec<String> {
+    let unified = hierarchies().iter().any(|(name, _)| name.is_empty());
+    let all = read(format!("/proc/{pid}/cgroup"));
+    all.lines().filter(|line| unified || !line.starts_with("0:")).map(str::to_owned).collect()
+}
+
 /// Every cgroup hierarchy: (the controllers it is named by, mount point). The unified one is `""`.
 pub fn hierarchies() -> Vec<(String, PathBuf)> {
     let mut all = Vec::new();
