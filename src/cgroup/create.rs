@@ -52,27 +52,20 @@ impl OwnedCgroup {
     /// Makes the cgroup. It may exist, but must be without processes (those of cgroups below it count) and not frozen.
     /// On failure what was made is removed again.
     pub fn create(&self, settings: &Settings, denied: Denied) -> Result<Cgroup> {
-        let mut cgroup = Cgroup { places: Vec::new(), made: Vec::new(), early_done: true };
-        match cgroup.create(self, settings, denied) {
-            Ok(()) => Ok(cgroup),
-            Err(e) => {
-                cgroup.undo();
-                Err(e)
-            }
-        }
+        Cgroup::build(|cgroup| {
+            cgroup.make(self, settings, denied)?;
+            cgroup.refuse_if_in_use()?;
+            cgroup.prepare(settings)
+        })
     }
 
     /// Takes over the cgroup that systemd has made for this container, and makes what systemd has not: the cgroups of v1
     /// controllers that it does not know; on v2 it lets the controllers through that it does not know.
     pub fn adopt(&self, settings: &Settings) -> Result<Cgroup> {
-        let mut cgroup = Cgroup { places: Vec::new(), made: Vec::new(), early_done: true };
-        match cgroup.make(self, settings, Denied::Fail).and_then(|()| cgroup.prepare(settings)) {
-            Ok(()) => Ok(cgroup),
-            Err(e) => {
-                cgroup.undo();
-                Err(e)
-            }
-        }
+        Cgroup::build(|cgroup| {
+            cgroup.make(self, settings, Denied::Fail)?;
+            cgroup.prepare(settings)
+        })
     }
 
     /// The cgroup as it is, to enter it or to change its limits.
@@ -103,10 +96,16 @@ impl Cgroup {
         Cgroup { places, made: Vec::new(), early_done: false }
     }
 
-    fn create(&mut self, owned: &OwnedCgroup, settings: &Settings, denied: Denied) -> Result<()> {
-        self.make(owned, settings, denied)?;
-        self.refuse_if_in_use()?;
-        self.prepare(settings)
+    /// A new one; what these steps have made is removed again if one fails.
+    fn build(steps: impl FnOnce(&mut Cgroup) -> Result<()>) -> Result<Cgroup> {
+        let mut cgroup = Cgroup { places: Vec::new(), made: Vec::new(), early_done: true };
+        match steps(&mut cgroup) {
+            Ok(()) => Ok(cgroup),
+            Err(e) => {
+                cgroup.undo();
+                Err(e)
+            }
+        }
     }
 
     /// The directories.
