@@ -112,12 +112,13 @@ impl Container {
             return self.kill_all();
         }
         self.state.init()?.ok_or_else(not_running)?.kill(signal)?;
-        if signal == libc::SIGKILL { self.thaw_to_die(cgroup::is_frozen(&self.paths())?) } else { Ok(()) }
+        if signal == libc::SIGKILL { self.thaw_to_die() } else { Ok(()) }
     }
 
     /// Processes frozen by cgroup v1 die only once they are thawed; a container can freeze cgroups below its own, too.
-    fn thaw_to_die(&self, frozen: bool) -> Result<()> {
-        if !frozen && !cgroup::has_frozen_below(&self.paths()) {
+    fn thaw_to_die(&self) -> Result<()> {
+        let paths = self.paths();
+        if !cgroup::is_told_to_freeze(&paths)? && !cgroup::has_frozen_below(&paths) {
             return Ok(());
         }
         self.cgroup()?.map_or(Ok(()), |cgroup| cgroup.thaw_to_die())
@@ -280,8 +281,8 @@ pub fn delete(root: &Path, id: &str, force: bool) -> Result<()> {
             let container = Container::load(dir)?;
             match container.status()? {
                 Status::Stopped => {}
-                status @ Status::Created => end(&container, status)?,
-                status if force => end(&container, status)?,
+                Status::Created => end(&container)?,
+                _ if force => end(&container)?,
                 status => {
                     return Err(Error::new(format!("cannot delete container {id} that is not stopped: {status}")));
                 }
@@ -292,11 +293,11 @@ pub fn delete(root: &Path, id: &str, force: bool) -> Result<()> {
 }
 
 /// Kills it and waits for the end of its init, one and the same process: the pid may be another's by then.
-fn end(container: &Container, status: Status) -> Result<()> {
+fn end(container: &Container) -> Result<()> {
     let init = container.state.init()?;
     let killed = match &init {
         Some(init) if container.has_own_pid_namespace() => {
-            init.kill(libc::SIGKILL).and_then(|()| container.thaw_to_die(status == Status::Paused))
+            init.kill(libc::SIGKILL).and_then(|()| container.thaw_to_die())
         }
         _ => container.kill_all(),
     };

@@ -489,12 +489,22 @@ fn freeze_v2(dir: &Dir) -> Result<()> {
 /// Whether the processes are frozen by the cgroup itself (not by one above it). Only reads, so it takes the paths of a
 /// state file as they are; three system calls for one that is not frozen. False if the cgroup does not exist.
 pub fn is_frozen(paths: &Paths) -> Result<bool> {
-    let frozen = match (paths.get("freezer"), paths.get("")) {
-        (Some(path), _) => is_frozen_v1(&Dir::at(path)),
-        (None, Some(path)) => is_frozen_v2(&Dir::at(path)),
+    ask_freezer(paths, is_frozen_v1, is_frozen_v2)
+}
+
+/// The same, but not whether they have all stopped: one that was killed meanwhile has not, or has no processes any more.
+pub fn is_told_to_freeze(paths: &Paths) -> Result<bool> {
+    let says_1 = |file| move |dir: &Dir| Ok(dir.read_value(file)? == "1");
+    ask_freezer(paths, says_1("freezer.self_freezing"), says_1("cgroup.freeze"))
+}
+
+fn ask_freezer(paths: &Paths, v1: impl Fn(&Dir) -> Result<bool>, v2: impl Fn(&Dir) -> Result<bool>) -> Result<bool> {
+    let answer = match (paths.get("freezer"), paths.get("")) {
+        (Some(path), _) => v1(&Dir::at(path)),
+        (None, Some(path)) => v2(&Dir::at(path)),
         (None, None) => Ok(false),
     };
-    match frozen {
+    match answer {
         Err(e) if matches!(e.errno(), Some(Errno::ENOENT | Errno::ENODEV)) => Ok(false),
         other => other.doing(|| "unable to get cgroup freezer state"),
     }

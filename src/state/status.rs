@@ -66,13 +66,14 @@ impl State {
 }
 
 impl<C> State<C> {
-    /// The status, by runc's order: `frozen` (asked first) wins over stopped, that over created.
+    /// The status: stopped wins over `frozen`, that over created. (runc asks the freezer first. On cgroup v2 a frozen process can
+    /// be killed, and would leave a container that is paused, so not to be deleted, for ever.)
     pub fn status(&self, dir: &ContainerDir, frozen: impl FnOnce() -> Result<bool>) -> Result<Status> {
-        if frozen()? {
-            return Ok(Status::Paused);
-        }
         if !self.init_is_alive()? {
             return Ok(Status::Stopped);
+        }
+        if frozen()? {
+            return Ok(Status::Paused);
         }
         Ok(if dir.has_exec_fifo()? { Status::Created } else { Status::Running })
     }

@@ -138,6 +138,31 @@ fn freezing() {
     });
 }
 
+/// A frozen process can be killed, and nobody thaws what it leaves behind.
+#[test]
+fn a_paused_container_is_killed() {
+    case(|b| {
+        unified(b);
+        let pid = running(b);
+        b.rt(&["pause", &b.id]).ok();
+        Command::new(["kill", "-KILL", &pid.to_string()]).output().ok();
+        b.await_status("stopped");
+        assert!(own(b, "cgroup.events").contains("populated 0\nfrozen 1"));
+        b.rt(&["exec", &b.id, "true"]).fails(255, "cannot exec in a stopped container");
+        b.delete();
+        b.assert_gone();
+        // While it dies it is neither frozen nor gone: nothing may depend on that.
+        for _ in 0..20 {
+            running(b);
+            b.rt(&["pause", &b.id]).ok();
+            b.rt(&["kill", &b.id, "KILL"]).ok();
+            b.await_status("stopped");
+            assert_eq!(own(b, "cgroup.freeze"), "0");
+            b.delete();
+        }
+    });
+}
+
 /// Without controllers there is still something to tell, and an end.
 #[test]
 fn events() {
