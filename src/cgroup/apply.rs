@@ -4,8 +4,9 @@
 use std::os::fd::OwnedFd;
 
 use nix::fcntl::OFlag;
+use nix::unistd::{AccessFlags, access};
 
-use super::create::{Cgroup, Place};
+use super::create::{Cgroup, Place, READ_ONLY};
 use super::devices::{DeviceList, ebpf, v1};
 use super::dir::{Dir, read_file};
 use super::host::Version;
@@ -142,6 +143,12 @@ fn explain(dir: &Dir, setting: &Setting, e: Error) -> Error {
                 "unable to set memory limit to {} (current usage: {usage}, peak usage: {peak})",
                 setting.value
             ))
+        }
+        // Without it: neither could the controller be passed on.
+        (Some(Errno::EROFS | Errno::ENOENT), _)
+            if access(dir.path.as_str(), AccessFlags::W_OK) == Err(Errno::EROFS) =>
+        {
+            e.hint(READ_ONLY)
         }
         (Some(Errno::EINVAL), "cpu.shares" | "cpu.weight")
             if dir.read_value("cpu.idle").is_ok_and(|idle| idle == "1") =>

@@ -271,11 +271,14 @@ fn make(mount: &str, path: &str, made: &mut Vec<String>) -> Result<bool> {
             Ok(true)
         }
         Err(Errno::EEXIST) => Ok(false),
-        Err(e @ Errno::EROFS) => Err(Error::sys(format_args!("mkdir {path}"), e)
-            .hint("the control groups are mounted read-only here; in a container that is its engine's decision")),
+        Err(e @ Errno::EROFS) => Err(Error::sys(format_args!("mkdir {path}"), e).hint(READ_ONLY)),
         Err(e) => Err(Error::sys(format_args!("mkdir {path}"), e)),
     }
 }
+
+/// What to say of EROFS.
+pub(super) const READ_ONLY: &str =
+    "the control groups are mounted read-only here; in a container that is its engine's decision";
 
 /// The directories from `mount` (included) down to `path` (not included).
 fn parents<'a>(mount: &'a str, path: &'a str) -> impl Iterator<Item = &'a str> {

@@ -327,10 +327,12 @@ impl<'a> Bundle<'a> {
             process.pidfd.reap().ok();
         }
         let killed = match owned.filter(|_| failed.cgroup.is_some() || failed.unit.is_some()) {
-            Some(owned) => owned
-                .kill_all()
-                .and_then(|()| failed.unit.map_or(Ok(()), |(unit, mut m)| m.stop(&unit)))
-                .and_then(|()| owned.remove()),
+            Some(owned) => {
+                let killed = owned.kill_all();
+                // The end of the unit is the end of all that is in it.
+                let ended = failed.unit.map_or(killed, |(unit, mut m)| m.stop(&unit));
+                ended.and_then(|()| owned.remove())
+            }
             None => Ok(()),
         };
         // Those above it that nobody had before.
