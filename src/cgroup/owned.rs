@@ -163,14 +163,19 @@ impl OwnedCgroup {
     pub fn thaw_to_die(&self) -> Result<()> {
         let Some(node) = self.freezer() else { return Ok(()) };
         let Some(top) = node.open_ours()? else { return Ok(()) };
-        if node.hierarchy.version == Version::V2 {
-            return thaw_at(&node.hierarchy, &top);
-        }
         let thaw = |dir: BorrowedFd<'_>| match write_at(dir, "freezer.state", "THAWED") {
             Ok(()) | Err(Errno::ENOENT | Errno::ENODEV) => Ok(()),
             Err(e) => Err(Error::sys(format_args!("thaw {}", top.path), e)),
         };
-        walk(&top, thaw, |_, _| {}).map(drop)
+        let thawed = match node.hierarchy.version {
+            Version::V1 => walk(&top, thaw, |_, _| {}).map(drop),
+            Version::V2 => thaw_at(&node.hierarchy, &top),
+        };
+        match thawed {
+            // systemd removes a cgroup as soon as the last of it is dead.
+            Err(e) if matches!(e.errno(), Some(Errno::ENOENT | Errno::ENODEV)) => Ok(()),
+            thawed => thawed,
+        }
     }
 
     /// Removes the cgroup from every hierarchy with all that the container has made below it. Waits about a second for

@@ -1,7 +1,7 @@
 //! Killing and removing converge, whatever the container has made of its cgroup; and who has left it is left alone.
 
 use crate::cgroup2::unified;
-use crate::common::{Beside, Bundle, Command, case, host, until};
+use crate::common::{Beside, Bundle, Command, Driver, case, host, json, until};
 use std::fs;
 use std::path::PathBuf;
 
@@ -93,26 +93,34 @@ fn frozen_cgroups_below_on_v2() {
     case(|b| frozen_below(b, unified));
 }
 
-/// A threaded cgroup tells only the threads that are in it; here all of the container is below a threaded one.
+/// A threaded cgroup tells only the threads that are in it. Here all of the container is below a threaded one, or with systemd,
+/// which makes no unit there, a part of it in one.
 #[test]
 fn threaded_cgroups() {
     case(|b| {
         unified(b);
-        let parent = host::cgroup_dir("", b.cgroup_parent());
-        fs::create_dir_all(&parent).unwrap();
-        fs::create_dir(parent.join("first")).unwrap();
-        // From now on the parent is the domain, and what is made in it is threaded or unusable.
-        fs::write(parent.join("first/cgroup.type"), "threaded").unwrap();
+        if Driver::under_test() == Driver::Cgroupfs {
+            let parent = host::cgroup_dir("", b.cgroup_parent());
+            fs::create_dir_all(&parent).unwrap();
+            fs::create_dir(parent.join("first")).unwrap();
+            // From now on the parent is the domain, and what is made in it is threaded or unusable.
+            fs::write(parent.join("first/cgroup.type"), "threaded").unwrap();
+        }
         b.drop_namespace("pid");
         let mut out = b.sh("sleep 100 & echo ready; wait").run_detached();
         until("its child", || out.written().0.contains("ready"));
         let dir = host::cgroup_dir("", &b.cgroup);
-        assert_eq!(host::read(dir.join("cgroup.type")), "threaded");
-        let (init, ps) = (b.pid(), b.rt(&["ps", "--format", "json", &b.id]).ok().json());
-        assert_eq!(ps.as_array().unwrap().len(), 2, "{ps}");
+        let two = || {
+            let ps = b.rt(&["ps", "--format", "json", &b.id]).ok().json();
+            assert_eq!(ps.as_array().unwrap().len(), 2, "{ps}");
+        };
+        two();
         fs::create_dir(dir.join("below")).unwrap();
         fs::write(dir.join("below/cgroup.type"), "threaded").unwrap();
-        fs::write(dir.join("below/cgroup.threads"), host::children(init)[0].to_string()).unwrap();
+        fs::write(dir.join("below/cgroup.threads"), host::children(b.pid())[0].to_string()).unwrap();
+        let kind = if Driver::under_test() == Driver::Cgroupfs { "threaded" } else { "domain threaded" };
+        assert_eq!(host::read(dir.join("cgroup.type")), kind);
+        two();
         b.rt(&["kill", &b.id, "KILL"]).ok();
         until("all of them to be dead", || host::pids_in_cgroup(&b.cgroup).is_empty());
         b.await_status("stopped");
@@ -149,15 +157,46 @@ fn a_read_only_cgroupfs() {
         };
         remount("ro");
         b.rt(&["pause", &b.id]).fails(1, "read-only file system");
-        b.rt(&["delete", "--force", &b.id]).fails(1, "read-only file system");
-        assert!(b.state_dir().join("state.json").exists(), "what could not be removed must stay known");
+        let deleted = b.rt(&["delete", "--force", &b.id]);
+        match Driver::under_test() {
+            Driver::Cgroupfs => {
+                deleted.fails(1, "read-only file system");
+                assert!(b.state_dir().join("state.json").exists(), "what could not be removed must stay known");
+            }
+            // systemd has a mount of its own.
+            Driver::Systemd => {
+                deleted.ok();
+                b.assert_gone();
+            }
+        }
         let mut other = Bundle::new();
+        other.set("/linux/resources/hugepageLimits", json!([{"pageSize": "2MB", "limit": 4_194_304}]));
         let out = other.args(&["/bin/true"]).start_command("create", &[]).output();
-        out.fails(1, "read-only file system").err_has("mounted read-only");
+        out.fails(1, "mounted read-only");
         other.assert_gone();
         remount("rw");
         b.rt(&["delete", "--force", &b.id]).ok();
         b.assert_gone();
+    });
+}
+
+/// systemd removes a cgroup as soon as it is empty: also between the signal and the thawing of who died frozen.
+#[test]
+fn a_cgroup_that_goes_while_it_is_thawed() {
+    case(|b| {
+        for id in ["pids", "shared"] {
+            b.another_id(id);
+            if id == "shared" {
+                b.drop_namespace("pid");
+            }
+            running(b);
+            b.rt(&["pause", id]).ok();
+            let trace = b.path("trace").display().to_string();
+            b.wrap(&["strace", "-f", "-o", &trace, "-e", "trace=write", "-e", "inject=write:delay_enter=100000"]);
+            b.rt(&["delete", "--force", id]).ok();
+            b.wrap::<&str>(&[]);
+            b.assert_gone();
+        }
     });
 }
 
