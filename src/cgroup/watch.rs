@@ -22,7 +22,7 @@ use crate::sys::pidfd::PidFd;
 pub enum Happened {
     /// The kernel found no memory for the cgroup, or killed in it for want of memory.
     Oom,
-    /// The cgroup has no processes any more, or is gone.
+    /// Init has ended, and the cgroup has no processes any more, or is gone.
     End,
     /// The deadline has come.
     Time,
@@ -67,8 +67,11 @@ enum Life {
     Init(PidFd),
     /// Init has ended, and the cgroup is looked at after growing pauses.
     Orphans { pause: Duration },
-    /// v2: `populated` in cgroup.events.
-    Populated(OwnedFd),
+    /// v2: `populated` in cgroup.events; and init, if it has not ended.
+    Populated { events: OwnedFd, init: Option<PidFd> },
+    /// v2: the cgroup is empty, but a process leaves its cgroup some time before it has ended, and until then it is alive to
+    /// everybody else.
+    Leaving(PidFd),
     /// There was no cgroup to begin with.
     Gone,
 }
@@ -95,7 +98,7 @@ impl Watch {
             Version::V2 => {
                 let dir = cgroup.nodes.first().map(|node| Dir::at(node.path.as_str()));
                 let open = |file| dir.as_ref().map_or(Ok(None), |dir| present(dir.open_file(file, OFlag::O_RDONLY)));
-                let life = open("cgroup.events")?.map_or(Life::Gone, Life::Populated);
+                let life = open("cgroup.events")?.map_or(Life::Gone, |events| Life::Populated { events, init });
                 let mut oom =
                     open("memory.events")?.map_or(Oom::Unknown, |events| Oom::V2 { events, last: Counted::default() });
                 oom.take()?;
@@ -151,8 +154,8 @@ impl Watch {
             _ => most,
         };
         match &self.life {
-            Life::Init(init) => fds.push(PollFd::new(init.as_fd(), PollFlags::POLLIN)),
-            Life::Populated(events) => fds.push(PollFd::new(events.as_fd(), PollFlags::POLLPRI)),
+            Life::Init(init) | Life::Leaving(init) => fds.push(PollFd::new(init.as_fd(), PollFlags::POLLIN)),
+            Life::Populated { events, .. } => fds.push(PollFd::new(events.as_fd(), PollFlags::POLLPRI)),
             Life::Orphans { .. } | Life::Gone => {}
         }
         // In nanoseconds: an interval below a millisecond would be no wait at all to poll(2).
@@ -167,7 +170,7 @@ impl Watch {
     fn has_ended(&mut self) -> Result<bool> {
         match &mut self.life {
             Life::Init(init) => {
-                if !init.wait_exit(PollTimeout::ZERO).map_err(|e| Error::sys("poll on the pidfd of init", e))? {
+                if !is_over(init)? {
                     return Ok(false);
                 }
                 self.life = Life::Orphans { pause: SHORTEST_PAUSE };
@@ -177,10 +180,17 @@ impl Watch {
                 *pause = pause.saturating_mul(2).min(LONGEST_PAUSE);
                 Ok(self.cgroup.pids()?.is_empty())
             }
-            Life::Populated(events) => {
+            Life::Populated { events, init } => {
                 let text = read_from_start(events, "cgroup.events")?;
-                Ok(text.is_none_or(|text| text.lines().any(|line| line == "populated 0")))
+                if text.is_some_and(|text| text.lines().all(|line| line != "populated 0")) {
+                    return Ok(false);
+                }
+                let Some(init) = init.take() else { return Ok(true) };
+                let over = is_over(&init)?;
+                self.life = Life::Leaving(init);
+                Ok(over)
             }
+            Life::Leaving(init) => is_over(init),
             Life::Gone => Ok(true),
         }
     }
@@ -233,6 +243,10 @@ impl Oom {
             }
         }
     }
+}
+
+fn is_over(init: &PidFd) -> Result<bool> {
+    init.wait_exit(PollTimeout::ZERO).map_err(|e| Error::sys("poll on the pidfd of init", e))
 }
 
 /// A file of a cgroup, from its beginning; after that, poll(2) tells of its next change. `None` once it is removed.
