@@ -43,7 +43,7 @@ pub use owned::{OwnedCgroup, has_frozen_below, is_frozen, is_told_to_freeze};
 pub use paths::Paths;
 pub use restore::Before;
 pub use settings::Settings;
-pub use stats::Stats;
+pub use stats::{Stats, huge_page_sizes};
 pub use watch::Watch;
 
 /// Who makes the cgroup.

@@ -10,7 +10,7 @@ use super::{Asked, Findings, Verdict};
 use crate::cgroup::host::{Hierarchy, Layout, Membership, Version};
 use crate::cgroup::settings::{Missing, Setting};
 use crate::cgroup::systemd::{Manager, Scope, UnitName};
-use crate::cgroup::{DeviceList, OwnedCgroup, Paths, Settings, is_frozen};
+use crate::cgroup::{DeviceList, OwnedCgroup, Paths, Settings, huge_page_sizes, is_frozen};
 use crate::error::Result;
 use crate::sys::bpf;
 
@@ -181,6 +181,11 @@ fn limits_v2(findings: &mut Findings, asked: &Asked<'_>, settings: &[Setting], p
     let mut missing: BTreeMap<String, (&str, &str)> = BTreeMap::new();
     for setting in settings {
         let controller = setting.controller.as_ref();
+        if let Some(size) = unknown_page_size(&setting.file) {
+            let detail = format!("the kernel has no huge pages of {size}: this limit cannot be enforced");
+            missing.insert(detail, (&setting.field, "see /sys/kernel/mm/hugepages, or leave the limit out"));
+            continue;
+        }
         // cgroup.max.depth and the like are every cgroup's.
         if controller == "cgroup" || there.contains(&controller) {
             continue;
@@ -205,6 +210,12 @@ fn limits_v2(findings: &mut Findings, asked: &Asked<'_>, settings: &[Setting], p
         }
     }
     report(findings, &there, missing);
+}
+
+/// `3MB` of `hugetlb.3MB.max`, where there are none of that size. The root of v2 has no such file to look for.
+fn unknown_page_size(file: &str) -> Option<&str> {
+    let size = file.strip_prefix("hugetlb.")?.split('.').next()?;
+    huge_page_sizes().iter().all(|known| known != size).then_some(size)
 }
 
 /// Why a controller does not get to the container's cgroup.

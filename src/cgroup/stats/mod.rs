@@ -401,8 +401,8 @@ impl Node {
     }
 }
 
-/// The sizes of this host, as cgroups name them. None where the kernel has no huge pages.
-fn huge_page_sizes() -> Vec<String> {
+/// The sizes of huge pages of this host, as cgroups name them: `2MB`. None where the kernel has no huge pages.
+pub fn huge_page_sizes() -> Vec<String> {
     let names =
         open_dir(AT_FDCWD, c"/sys/kernel/mm/hugepages").and_then(|dir| list_dirs(std::os::fd::AsFd::as_fd(&dir)));
     let names = names.unwrap_or_default();
