@@ -83,6 +83,8 @@ for _ in $(seq 100); do
 	[ -z "$pid1" ] || [ ! -S "/proc/$pid1/root/run/systemd/private" ] || break
 	sleep 0.1
 done
+# Its parent is with us again: with a process of its own, the cgroup would pass no controllers on.
+echo "$init" >"$cgroup2$(sed -n 's/^0:://p' /proc/self/cgroup)/cgroup.procs"
 inside=(nsenter --target "$pid1" --mount --uts --ipc --pid --cgroup)
 # "degraded" is good enough: of what a machine needs, a part cannot work here.
 "${inside[@]}" systemctl is-system-running --wait >/dev/null || true

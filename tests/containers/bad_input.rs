@@ -2,7 +2,7 @@
 //! neither.
 
 use crate::cgroup2::unified;
-use crate::common::{Bundle, Command, case, host, json};
+use crate::common::{Bundle, Command, Driver, case, host, json};
 use std::fs;
 use std::path::PathBuf;
 
@@ -113,7 +113,12 @@ fn nothing_left(b: &Bundle, what: &str) {
     // The test is pid 1: whatever has lost its parent is its child.
     let left = || host::children(std::process::id() as i32).into_iter().any(host::alive);
     crate::common::until("no process to be left", || !left());
-    assert_eq!(host::cgroup_leftovers(b.cgroup_parent()), Vec::<PathBuf>::new(), "{what}: cgroups are left");
+    let uppermost = match Driver::under_test() {
+        Driver::Cgroupfs => b.cgroup_parent(),
+        // A slice stays until somebody stops it.
+        Driver::Systemd => &b.cgroup,
+    };
+    assert_eq!(host::cgroup_leftovers(uppermost), Vec::<PathBuf>::new(), "{what}: cgroups are left");
 }
 
 fn table(b: &mut Bundle, v2: bool) {
@@ -200,7 +205,7 @@ fn a_full_disk() {
                 if out.code == 0 {
                     b.rt(&["delete", "--force", &b.id]).ok();
                     // Those above the cgroup of a container that there was, stay.
-                    host::sweep_cgroup(b.cgroup_parent());
+                    Driver::under_test().sweep(b.cgroup_parent());
                 } else {
                     refused += 1;
                     assert!(out.code == 1 && out.err.contains("no space left on device"), "{options}: {out}");

@@ -233,8 +233,9 @@ fn without_a_mount_namespace_it_is_a_chroot() {
     });
 }
 
-/// A container as an ordinary user: one id mapped, no setgroups, no cgroup of its own.
+/// A container as an ordinary user, who is not logged in: one id mapped, no setgroups, no cgroup of its own.
 fn rootless(b: &mut Bundle) -> &mut Bundle {
+    b.without_systemd();
     b.namespace("user", None).drop_namespace("network").remove("/linux/resources").remove("/linux/cgroupsPath");
     let map = json!([{"containerID": 0, "hostID": 1000, "size": 1}]);
     b.set("/linux/uidMappings", map.clone()).set("/linux/gidMappings", map);

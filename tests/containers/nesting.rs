@@ -96,6 +96,8 @@ fn limits_need_a_leaf() {
         unified(b);
         nested(b);
         let limit = json!({"devices": [{"allow": true, "access": "rwm"}], "hugepageLimits": [{"pageSize": "2MB", "limit": 4_194_304}]});
+        // systemd has no hand in this controller: the outer container gets it if it asks for it.
+        b.set("/linux/resources/hugepageLimits", limit["hugepageLimits"].clone());
         inner(b, "2", "cat /sys/fs/cgroup/hugetlb.2MB.max", limit);
         b.sh("/runtime --root /run/d run --bundle /2 c2; ls /run/d; test -e /sys/fs/cgroup/level2 && echo left
               mkdir /sys/fs/cgroup/leaf && echo 0 > /sys/fs/cgroup/leaf/cgroup.procs

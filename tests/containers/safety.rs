@@ -116,7 +116,7 @@ impl<'a> Stage<'a> {
         for name in ["own/inner", "caller", "hidden", "neighbour"] {
             make(&format!("{parent}/{name}"));
         }
-        b.drop_namespace("pid").args(&["/bin/sleep", "100"]).write_config();
+        b.without_systemd().drop_namespace("pid").args(&["/bin/sleep", "100"]).write_config();
         let hidden = Beside::spawn(&["sleep", "500"]);
         enter(&format!("{parent}/hidden"), hidden.pid());
         let pid = hidden.pid();

@@ -59,9 +59,9 @@ fn what_spec_writes_runs() {
     case(|b| {
         fs::remove_file(b.bundle().join("config.json")).unwrap_or_default();
         b.bare(&["spec", "--bundle", b.bundle().to_str().unwrap()]).output().ok();
-        let cgroup = b.cgroup.clone();
+        let path = b.config["linux"]["cgroupsPath"].clone();
         b.config = serde_json::from_str(&host::read(b.bundle().join("config.json"))).unwrap();
-        b.set("/process/terminal", false).set("/linux/cgroupsPath", cgroup).sh("echo hello").run().ok().says("hello");
+        b.set("/process/terminal", false).set("/linux/cgroupsPath", path).sh("echo hello").run().ok().says("hello");
     });
 }
 

@@ -523,6 +523,8 @@ fn a_state_of_another_runtime() {
     case_of_two(|b| {
         b.set("/linux/resources/memory", json!({"limit": 64 << 20}));
         b.args(&["/bin/sleep", "100"]).switch(&other_runtime()).run_detached();
+        // None, or that of every unit.
+        let pids = limit(b, Pids);
         let file = b.state_dir().join("state.json");
         let mut state = state_file(b);
         state["config"]["cgroups"]["pids_limit"] = json!(0);
@@ -531,7 +533,7 @@ fn a_state_of_another_runtime() {
         fs::write(&file, state.to_string()).unwrap();
         b.switch(Runtime::under_test());
         with_flags(b, &["--memory", "48m"]).ok();
-        limits(b, &[(Memory, "50331648"), (Pids, "max")]);
+        limits(b, &[(Memory, "50331648"), (Pids, &pids)]);
         let after = state_file(b);
         assert_eq!((&after["later"], &after["config"]["cgroups"]["of_the_future"]), (&json!([1]), &json!({"a": 1})));
         state["config"]["cgroups"]["memory"] = json!(48 << 20);

@@ -28,6 +28,7 @@ pub struct Bundle {
     /// Where its control group is below the hierarchies' mounts, in a group of this test's own.
     pub cgroup: String,
     runtime: Runtime,
+    driver: Driver,
     wrap: Vec<String>,
     dir: tempfile::TempDir,
 }
@@ -46,7 +47,7 @@ impl Bundle {
         let mut config = base_config();
         config["linux"]["cgroupsPath"] = json!(cgroups_path);
         make_rootfs(&dir.path().join("bundle/rootfs"));
-        Bundle { config, id, cgroup, runtime: Runtime::under_test().clone(), wrap: Vec::new(), dir }
+        Bundle { config, id, cgroup, runtime: Runtime::under_test().clone(), driver, wrap: Vec::new(), dir }
     }
 
     /// The directory that holds the bundle (`bundle/`), the state (`root/`) and whatever the test puts there.
@@ -79,6 +80,13 @@ impl Bundle {
     /// The group of this test's own, parent of the container's.
     pub fn cgroup_parent(&self) -> &str {
         self.cgroup.rsplit_once('/').unwrap().0
+    }
+
+    /// From now on without systemd, whichever driver is under test: for whom there is none, as for a user who is not logged in.
+    pub fn without_systemd(&mut self) -> &mut Self {
+        self.driver = Driver::Cgroupfs;
+        let cgroup = self.cgroup.clone();
+        self.set("/linux/cgroupsPath", cgroup)
     }
 
     /// Another container of the same bundle, root and cgroup parent.
@@ -217,7 +225,7 @@ impl Bundle {
         let root = self.root();
         let mut argv: Vec<&OsStr> = self.wrap.iter().map(OsStr::new).collect();
         argv.extend([self.runtime.path.as_os_str(), OsStr::new("--root"), root.as_os_str()]);
-        if Driver::under_test() == Driver::Systemd {
+        if self.driver == Driver::Systemd {
             argv.push(OsStr::new("--systemd-cgroup"));
         }
         argv.extend(args.iter().map(AsRef::as_ref));

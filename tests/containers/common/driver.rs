@@ -56,8 +56,13 @@ impl Driver {
     /// Ends what is left in a group, and the group.
     pub fn sweep(self, parent: &str) {
         if self == Driver::Systemd {
-            let slice = parent.trim_start_matches('/');
-            let _ = std::process::Command::new("systemctl").args(["stop", "--quiet", slice]).status();
+            // systemctl wants to see the pid of process 1, which is outside of the test's pid namespace.
+            const MANAGER: [&str; 3] =
+                ["org.freedesktop.systemd1", "/org/freedesktop/systemd1", "org.freedesktop.systemd1.Manager"];
+            let stop = ["StopUnit", "ss", parent.trim_start_matches('/'), "replace"];
+            let mut busctl = std::process::Command::new("busctl");
+            // Of a test that has made no container there is no slice.
+            let _ = busctl.args(["--quiet", "call"]).args(MANAGER).args(stop).output();
         }
         host::sweep_cgroup(parent);
     }

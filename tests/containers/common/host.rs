@@ -48,6 +48,15 @@ pub fn pids_in_cgroup(part: &str) -> Vec<i32> {
     pids().filter(inside).filter(|pid| alive(*pid)).collect()
 }
 
+/// The paths of a process's cgroups, in the hierarchies that are mounted here: the kernel names the others all the same.
+pub fn cgroups_of(pid: i32) -> Vec<String> {
+    let mounted: Vec<String> = hierarchies().into_iter().map(|(names, _)| names).collect();
+    let has = |name: &str| mounted.iter().any(|names| names.split(',').any(|n| n == name.trim_start_matches("name=")));
+    let text = read(format!("/proc/{pid}/cgroup"));
+    let lines = text.lines().filter_map(|line| line.split_once(':')?.1.split_once(':'));
+    lines.filter(|(names, _)| names.split(',').any(has)).map(|(_, path)| path.to_string()).collect()
+}
+
 /// Every pid whose parent is this one.
 pub fn children(parent: i32) -> Vec<i32> {
     pids().filter(|pid| status(*pid).get("PPid").is_some_and(|p| *p == parent.to_string())).collect()
@@ -78,13 +87,6 @@ fn session(pid: i32) -> Option<String> {
 /// The host's mount table, for "nothing was left".
 pub fn mounts() -> Vec<String> {
     read("/proc/self/mountinfo").lines().map(str::to_string).collect()
-}
-
-/// The lines of /proc/PID/cgroup, without v2's where nobody has mounted it: the kernel names that one all the same.
-pub fn cgroups_of(pid: i32) -> Vec<String> {
-    let unified = hierarchies().iter().any(|(name, _)| name.is_empty());
-    let all = read(format!("/proc/{pid}/cgroup"));
-    all.lines().filter(|line| unified || !line.starts_with("0:")).map(str::to_owned).collect()
 }
 
 /// Every cgroup hierarchy: (the controllers it is named by, mount point). The unified one is `""`.
