@@ -2,11 +2,14 @@
 //! monitoring compares them between nodes).
 
 use std::collections::BTreeMap;
+use std::ops::RangeInclusive;
 
 use super::{Missing, Setting, given, hugetlb, pids_max, pointer_part, rdma, set};
 use crate::error::{Error, Result};
 use crate::spec::{BlockIo, Cpu, Memory, Resources};
 
+/// What the kernel takes as the period of `cpu.max`, in microseconds (tg_set_bandwidth in kernel/sched/core.c).
+const PERIODS: RangeInclusive<u64> = 1_000..=1_000_000;
 /// The kernel's default for `cpu.max`, in microseconds.
 const DEFAULT_PERIOD: u64 = 100_000;
 
@@ -123,7 +126,9 @@ fn cpu(out: &mut Vec<Setting>, c: &Cpu) {
     if quota != 0 || period != 0 {
         let quota = if quota > 0 { quota.to_string() } else { "max".into() };
         let period = if period == 0 { DEFAULT_PERIOD } else { period };
-        let field = if c.quota.is_some() { "/linux/resources/cpu/quota" } else { "/linux/resources/cpu/period" };
+        // One file for both: which of them the kernel refuses has to be known here.
+        let of_period = c.quota.is_none() || !PERIODS.contains(&period);
+        let field = if of_period { "/linux/resources/cpu/period" } else { "/linux/resources/cpu/quota" };
         out.push(set("cpu.max", format!("{quota} {period}"), field));
     }
 }
