@@ -17,6 +17,9 @@ cd "$here/../.." || exit
 export CARGO_TERM_COLOR=never
 # How much slower than a usual machine this one may seem. For limits, not for sleeps.
 export DUNNAGE_TEST_SLOW=${DUNNAGE_TEST_SLOW:-8}
+# The runc to compare with: the newest, not Debian's.
+RUNC=$(sed -n 's/^runc [^ ]* //p' target/peers/list)
+export RUNC
 # The root file systems of the tests hold device nodes, and programs with set-user-id bits.
 mount -o remount,dev,suid /tmp
 binaries=/payload/binaries.json

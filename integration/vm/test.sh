@@ -5,7 +5,8 @@
 #
 #   integration/vm/test.sh [PART...]      parts of guest.sh (default: all)
 #
-# VM_REBUILD=1 makes the machine anew. A guest that panics or hangs fails the run, after one more try.
+# VM_MODE: the cgroups of the machine, v2 (default), hybrid or v1. VM_REBUILD=1 makes the machine anew. VM_KEEP=1 leaves it up, for
+# `vm.sh exec`. A guest that panics or hangs fails the run, after one more try.
 set -euo pipefail
 
 here=$(cd "$(dirname "$0")" && pwd)
@@ -41,10 +42,10 @@ rm -rf "$payload"
 vm=$here/vm.sh
 attempt() {
 	local status=0
-	"$vm" start --timeout $((LIMIT + 300)) --disk "$payload.img" || return
+	"$vm" start --mode "${VM_MODE:-v2}" --timeout $((LIMIT + 300)) --disk "$payload.img" || return
 	"$vm" exec --timeout 30 -- "mkdir -p '$repo' && mount --bind /payload/repo '$repo'" || status=$?
 	[ $status != 0 ] || "$vm" exec --timeout "$LIMIT" -- "'$repo/integration/vm/guest.sh' $*" || status=$?
-	"$vm" stop
+	[ -n "${VM_KEEP:-}" ] || "$vm" stop
 	return $status
 }
 status=0
