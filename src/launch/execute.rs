@@ -428,8 +428,7 @@ impl<'a> Execution<'a> {
                 return Error::new("container init was OOM-killed (memory limit too low?)")
                     .field("/linux/resources/memory");
             }
-            Trouble::Ended => Error::new(format!("dunnage-init ended before it was {}", barrier.name()))
-                .hint("something killed it: a limit of its cgroup, its seccomp filter, or a person"),
+            Trouble::Ended => Error::new(format!("dunnage-init ended before it was {}", barrier.name())).hint(KILLED),
         };
         if self.init.is_some() { error } else { error.doing("error during container init") }
     }
@@ -570,6 +569,11 @@ fn start_with_init(start: Start<'_>, cgroup: Option<&mut Cgroup>, init: Borrowed
         (started, _) => started,
     }
 }
+
+/// The last is a fault of the kernel (seen in 6.18): it counts how often cgroup.kill was written, and kills who is cloned into a
+/// cgroup whose count is not that of the caller's.
+const KILLED: &str = "something killed it: a limit of its cgroup, its seccomp filter, a person, or the kernel, because its cgroup \
+                      (or ours) is one that was killed as a whole before (cgroup.kill) and is used again";
 
 fn clone_failed(e: Errno, namespaces: Namespaces, into_cgroup: bool) -> Error {
     let error = Error::sys(format!("clone3 (namespaces {namespaces})"), e);
