@@ -2,7 +2,7 @@
 //! controllers are v1's on a hybrid host, so these are the tests of the core: entering, freezing, killing, devices.
 
 use crate::common::mount::mount_at;
-use crate::common::{Bundle, Command, case, host, json, strings, until};
+use crate::common::{Bundle, Command, Driver, case, host, json, strings, until};
 use std::fs;
 use std::path::Path;
 
@@ -15,6 +15,13 @@ pub fn unified(b: &Bundle) {
 
 fn own(b: &Bundle, file: &str) -> String {
     host::read(host::cgroup_dir("", &b.cgroup).join(file))
+}
+
+/// The same of a cgroup whose processes have ended: systemd removes that at once.
+fn left(b: &Bundle, file: &str) -> Option<String> {
+    let text = fs::read_to_string(host::cgroup_dir("", &b.cgroup).join(file));
+    assert!(text.is_ok() || Driver::under_test() == Driver::Systemd, "{file}: {text:?}");
+    text.ok()
 }
 
 fn running(b: &mut Bundle) -> i32 {
@@ -147,7 +154,7 @@ fn a_paused_container_is_killed() {
         b.rt(&["pause", &b.id]).ok();
         Command::new(["kill", "-KILL", &pid.to_string()]).output().ok();
         b.await_status("stopped");
-        assert!(own(b, "cgroup.events").contains("populated 0\nfrozen 1"));
+        assert!(left(b, "cgroup.events").is_none_or(|text| text.contains("populated 0\nfrozen 1")));
         b.rt(&["exec", &b.id, "true"]).fails(255, "cannot exec in a stopped container");
         b.delete();
         b.assert_gone();
@@ -157,7 +164,7 @@ fn a_paused_container_is_killed() {
             b.rt(&["pause", &b.id]).ok();
             b.rt(&["kill", &b.id, "KILL"]).ok();
             b.await_status("stopped");
-            assert_eq!(own(b, "cgroup.freeze"), "0");
+            assert!(left(b, "cgroup.freeze").is_none_or(|text| text == "0\n"));
             b.delete();
         }
     });

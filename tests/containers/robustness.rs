@@ -101,8 +101,9 @@ fn killed_at_any_moment(b: &mut Bundle, verb: &str, flags: &[&str], most: usize)
     b.rt(&["delete", "--force", &b.id]).ok();
     for n in points(calls, most) {
         let when = format!("{verb} killed at call {n} of {calls}");
-        // A run may take a few calls less than the one that was counted.
-        assert!(kill_at_call(b.start_command(verb, flags), n).killed || n + 10 > calls, "{when}: it was not");
+        // A run may take a few calls less than the one that was counted: with systemd, all that the bus told that one of others.
+        let fewer = if Driver::under_test() == Driver::Systemd { 40 } else { 10 };
+        assert!(kill_at_call(b.start_command(verb, flags), n).killed || n + fewer > calls, "{when}: it was not");
         let out = b.rt(&["delete", "--force", &b.id]);
         assert_eq!(out.code, 0, "{when}: {out}");
         assert_nothing(b, &mounts, &when);

@@ -46,10 +46,15 @@ impl Driver {
                 let cgroup = format!("{parent}/{id}");
                 Place { cgroups_path: cgroup.clone(), cgroup }
             }
-            Driver::Systemd => Place {
-                cgroups_path: format!("{}:t:{id}", parent.trim_start_matches('/')),
-                cgroup: format!("{parent}/t-{id}.scope"),
-            },
+            Driver::Systemd => {
+                // The name of a unit is its own in all of systemd, and not only in its slice.
+                let slice = parent.trim_start_matches('/');
+                let prefix = slice.trim_end_matches(".slice");
+                Place {
+                    cgroups_path: format!("{slice}:{prefix}:{id}"),
+                    cgroup: format!("{parent}/{prefix}-{id}.scope"),
+                }
+            }
         }
     }
 
