@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # In the guest, as root: the tests, part by part. Exits non-zero if one failed.
 #
-#   guest.sh [PART...]
+#   RUNTIME=BINARY guest.sh [PART...]
 #
 #   others     every test of the workspace that isn't in tests/containers
 #   cgroupfs   every test of tests/containers, with cgroups that we make ourselves
@@ -35,7 +35,7 @@ nextest() {
 	local log all="" good=""
 	log=$(mktemp)
 	/payload/cargo-nextest nextest run --profile vm --binaries-metadata "$binaries" --cargo-metadata /payload/cargo.json \
-		--test-threads 2 --no-fail-fast "$@" 2>&1 | tee "$log"
+		--test-threads 3 --no-fail-fast "$@" 2>&1 | tee "$log"
 	read -r all good < <(sed -n 's/^ *Summary .* \([0-9]*\)\(\/[0-9]*\)\{0,1\} tests\{0,1\} run: \([0-9]*\) passed.*/\1 \3/p' "$log" | tail -1)
 	count "${all:-1}" "${good:-0}"
 	rm -f "$log"
@@ -64,8 +64,7 @@ programs() {
 
 scenes() {
 	local script begun
-	export DUNNAGE REPO=$PWD
-	DUNNAGE=$PWD/target/$(jq -r '."rust-build-meta"."base-output-directories"[0]' "$binaries")/dunnage
+	export DUNNAGE=$RUNTIME REPO=$PWD
 	for script in "$here"/guest.d/*.sh; do
 		run=$((run + 1)) begun=$SECONDS
 		if timeout -k 10 300 "$script" >/tmp/scene.log 2>&1; then

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# `make test-vm`: the tests where systemd is PID 1 and every controller is on cgroup v2. They are built here (without optimisation, as
-# for `make test`: another build would take longer than it saves) and travel on a disk; the guest finds them at the path at which
-# they were built. Which of them run there: guest.sh.
+# `make test-vm`: the tests where systemd is PID 1 and every controller is on cgroup v2. They are built here, as for `make test`, and the
+# runtime as for a release, which takes a third less time there. They travel on a disk; the guest finds them at the path at which they
+# were built. Which of them run there: guest.sh.
 #
 #   integration/vm/test.sh [PART...]      parts of guest.sh (default: all)
 #
@@ -22,6 +22,8 @@ mkdir -p "$payload/repo"
 
 say "building the tests"
 "$cargo" nextest list --workspace --list-type binaries-only --message-format json >"$payload/binaries.json"
+"$cargo" build --release --bin dunnage --target "$("$here/../target.sh")"
+runtime=target/$("$here/../target.sh")/release/dunnage
 "$cargo" metadata --format-version 1 >"$payload/cargo.json"
 "$cargo" nextest run --test containers --status-level none --final-status-level none payload::it_compiles
 [ -e target/peers/list ] || YOUKI=no integration/peers.sh
@@ -30,7 +32,7 @@ say "building the tests"
 target=$(jq -r '."rust-build-meta"."base-output-directories"[0]' "$payload/binaries.json")
 jq -r '."rust-binaries"[]."binary-path"' "$payload/binaries.json" | sed "s|^$repo/||" >"$payload/files"
 git ls-files >>"$payload/files"
-printf '%s\n' "target/$target/dunnage" "target/${target%/*}/tmp" target/peers/list >>"$payload/files"
+printf '%s\n' "$runtime" "target/$target/dunnage" "target/${target%/*}/tmp" target/peers/list >>"$payload/files"
 find target/peers -path '*/root' -prune -o -path target/peers/apt -prune -o -type f -print >>"$payload/files"
 cut -d' ' -f3 target/peers/list | xargs -n1 dirname | sed "s|^$repo/||;s|\$|/root/usr/lib|" >>"$payload/files"
 tar -c --ignore-failed-read -T "$payload/files" 2>/dev/null | tar -x -C "$payload/repo"
@@ -44,7 +46,7 @@ attempt() {
 	local status=0
 	"$vm" start --mode "${VM_MODE:-v2}" --timeout $((LIMIT + 300)) --disk "$payload.img" || return
 	"$vm" exec --timeout 30 -- "mkdir -p '$repo' && mount --bind /payload/repo '$repo'" || status=$?
-	[ $status != 0 ] || "$vm" exec --timeout "$LIMIT" -- "'$repo/integration/vm/guest.sh' $*" || status=$?
+	[ $status != 0 ] || "$vm" exec --timeout "$LIMIT" -- "RUNTIME='$repo/$runtime' '$repo/integration/vm/guest.sh' $*" || status=$?
 	[ -n "${VM_KEEP:-}" ] || "$vm" stop
 	return $status
 }

@@ -21,5 +21,5 @@ is "inside a container of podman's" "$(podman exec outer sh -euc "
 	cat /sys/fs/cgroup/below/s-n/memory.max /sys/fs/cgroup/below/s-n/pids.max
 	$runtime --root /run/nested exec s-n echo joined
 	$runtime --root /run/nested delete --force s-n
-	ls /sys/fs/cgroup/below")" $'33554432\n10\njoined'
+	[ ! -e /sys/fs/cgroup/below/s-n ]")" $'33554432\n10\njoined'
 podman rm --force --time 0 outer >/dev/null
