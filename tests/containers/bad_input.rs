@@ -53,7 +53,7 @@ const BAD: &[(On, &str, &str)] = &[
     (Both, r#"{"pids":{"limit":99999999999999999999}}"#, "/pids/limit"),
     (Both, r#"{"blockIO":{"weight":65536}}"#, "/blockIO/weight"),
     (Both, r#"{"blockIO":{"weight":-1}}"#, "/blockIO/weight"),
-    (V1, r#"{"blockIO":{"weight":1001}}"#, "/blockIO/weight"),
+    (Both, r#"{"blockIO":{"weight":1001}}"#, "/blockIO/weight"),
     (V1, r#"{"blockIO":{"leafWeight":5000}}"#, "/blockIO/leafWeight"),
     (V1, r#"{"blockIO":{"weightDevice":[{"major":999,"minor":0,"weight":100}]}}"#, "/blockIO/weightDevice/0"),
     (V1, r#"{"blockIO":{"weightDevice":[{"major":-1,"minor":0,"weight":100}]}}"#, "/blockIO/weightDevice/0"),

@@ -169,10 +169,10 @@ pub(crate) fn cpu_weight(shares: u64) -> u64 {
     }
 }
 
-/// blkio.weight (10..=1000) -> io.weight (1..=10000).
+/// blkio.weight (10..=1000) -> io.weight (1..=10000). What is not in the one range is not in the other, and refused.
 fn io_weight(weight: u16) -> u32 {
-    let above = u32::from(weight.saturating_sub(10));
-    above.saturating_mul(9999).wrapping_div(990).saturating_add(1)
+    let above = u32::from(weight).checked_sub(10);
+    above.map_or(0, |above| above.saturating_mul(9999).wrapping_div(990).saturating_add(1))
 }
 
 #[cfg(test)]
@@ -199,7 +199,7 @@ mod tests {
         }
         let all: Vec<_> = (2..=262_144).map(cpu_weight).collect();
         assert!(all.is_sorted() && all.iter().all(|w| (1..=10_000).contains(w)));
-        for (blkio, io) in [(10, 1), (100, 910), (500, 4950), (1000, 10_000), (5, 1)] {
+        for (blkio, io) in [(10, 1), (100, 910), (500, 4950), (1000, 10_000), (5, 0), (1001, 10_010)] {
             assert_eq!(io_weight(blkio), io, "{blkio}");
         }
     }
