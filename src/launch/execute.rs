@@ -433,8 +433,11 @@ impl<'a> Execution<'a> {
         if self.init.is_some() { error } else { error.doing("error during container init") }
     }
 
+    /// By what the kernel has counted; or, if systemd has removed the empty cgroup already, because that is why a limited one dies.
     fn cgroup_was_out_of_memory(&self) -> bool {
-        self.owned.is_some_and(|o| matches!(o.oom_kills(), Ok(Some(n)) if n > 0))
+        self.owned.is_some_and(|owned| {
+            matches!(owned.oom_kills(), Ok(Some(n)) if n > 0) || (!owned.exists() && self.plan.limits("memory"))
+        })
     }
 
     /// A sister of the process has taken over; that one has ended, or is about to.

@@ -95,6 +95,16 @@ impl Plan {
         self.parent.iter().find_map(|step| if let ParentStep::Resctrl(group) = step { Some(group) } else { None })
     }
 
+    /// The cgroup that is made limits this controller.
+    pub fn limits(&self, controller: &str) -> bool {
+        self.parent.iter().any(|step| match step {
+            ParentStep::Cgroup(settings) | ParentStep::Adopt(settings) => {
+                settings.list.iter().any(|setting| setting.controller == controller)
+            }
+            _ => false,
+        })
+    }
+
     /// The child's half as `dunnage-init` reads it. `descriptors`: of the places, in order; -1 for those not sent yet.
     pub fn encode(&self, descriptors: &[i32]) -> Vec<u8> {
         let mut out = Vec::with_capacity(4096);
