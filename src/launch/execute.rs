@@ -143,7 +143,19 @@ impl<'a> Execution<'a> {
     /// [`Execution::cgroup`] tell what there is.
     pub fn run(&mut self) -> Result<()> {
         let plan = self.plan;
-        plan.parent.iter().try_for_each(|step| self.step(step))
+        plan.parent.iter().try_for_each(|step| self.step(step).map_err(|e| self.first_to_fail(e)))
+    }
+
+    /// systemd removes the scope of a child that has ended: what we find missing then is not the error to tell, but the child's.
+    fn first_to_fail(&self, ours: Error) -> Error {
+        let missing = matches!(ours.errno(), Some(Errno::ENOENT | Errno::ENODEV));
+        match &self.sync {
+            Some(sync) if missing && self.owned.is_some_and(|owned| !owned.exists()) => match sync.last_words() {
+                Some(trouble) => self.trouble(trouble, Barrier::Ready),
+                None => ours,
+            },
+            _ => ours,
+        }
     }
 
     fn step(&mut self, step: &ParentStep) -> Result<()> {

@@ -3,6 +3,7 @@
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
 
 use dunnage_steps::{Barrier, Message, Say};
+use nix::poll::{PollFd, PollFlags, poll};
 use nix::sys::socket::{AddressFamily, ControlMessage, MsgFlags, SockFlag, SockType, sendmsg, socketpair};
 
 use crate::error::{Errno, Error, Result};
@@ -80,7 +81,25 @@ impl Sync {
             }
         }
     }
+
+    /// How a child came to its end that has ended, or is about to.
+    pub fn last_words(&self) -> Option<Trouble> {
+        loop {
+            let mut fds = [PollFd::new(self.as_fd(), PollFlags::POLLIN)];
+            if !matches!(poll(&mut fds, LAST_WORDS), Ok(1)) {
+                return None;
+            }
+            match self.hear().ok()? {
+                Some(heard) if heard.message.say == Say::Failed => return Some(Trouble::Reported(heard)),
+                Some(_) => {}
+                None => return Some(Trouble::Ended),
+            }
+        }
+    }
 }
+
+/// Milliseconds. One that has ended says it at once.
+const LAST_WORDS: u16 = 1000;
 
 impl AsFd for Sync {
     fn as_fd(&self) -> BorrowedFd<'_> {
@@ -102,5 +121,22 @@ pub enum Trouble {
 impl From<Error> for Trouble {
     fn from(e: Error) -> Self {
         Trouble::Ours(e)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn last_words_are_the_failure_behind_what_was_reached() {
+        let say = |childs: &OwnedFd, message: Message| nix::unistd::write(childs, &message.to_bytes()).unwrap();
+        let (ours, childs) = Sync::pair().unwrap();
+        assert!(ours.last_words().is_none(), "it lives, and says nothing");
+        say(&childs, Message::reached(Barrier::Mounted, 3));
+        say(&childs, Message { say: Say::Failed, step: 7, call: 1, errno: 2, value: 0 });
+        drop(childs);
+        assert!(matches!(ours.last_words(), Some(Trouble::Reported(heard)) if heard.message.step == 7));
+        assert!(matches!(ours.last_words(), Some(Trouble::Ended)));
     }
 }

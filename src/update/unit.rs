@@ -32,7 +32,12 @@ impl Unit {
         let mut manager = Manager::connect(scope)?;
         let old = limits(saved);
         let systemd = if needs_version(write) || needs_version(&old) { manager.version()? } else { 0 };
-        let properties = properties::resources(version, systemd, write)?;
+        let mut write = write.clone();
+        if let Some(cpu) = write.cpu.as_mut().filter(|cpu| saved.cpu_idle == Some(1) && cpu.idle.is_none()) {
+            // For systemd a weight is the end of SCHED_IDLE; for the kernel, which is asked after it, an error.
+            cpu.shares = None;
+        }
+        let properties = properties::resources(version, systemd, &write)?;
         if properties.is_empty() {
             return Ok(None);
         }
