@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use super::{Property, Unit, UnitName, annotations};
 use crate::cgroup::devices::{DeviceList, Devices, Kind};
 use crate::cgroup::host::Version;
-use crate::cgroup::settings::{Setting, Settings};
+use crate::cgroup::settings::{Missing, Setting, Settings};
 use crate::dbus::Value;
 use crate::error::{Error, Result};
 use crate::spec::{Cpu, Resources, list};
@@ -162,6 +162,11 @@ pub fn resources(version: Version, systemd: u32, resources: &Resources) -> Resul
                     // An update would leave it idle.
                     out.push(property("CPUWeight", Value::Uint64(INFINITY), field));
                 }
+            }
+            // Not told, an update of anything would have it at systemd's default. The weights of devices are lines of this file, too.
+            "io.bfq.weight" if let Missing::Instead { value, .. } = &setting.missing => {
+                let weight = value.parse::<u64>().map_err(|_| invalid(setting))?;
+                out.push(property("IOWeight", Value::Uint64(weight.clamp(1, 10_000)), field));
             }
             "cpuset.cpus" if systemd >= since::CPUSET => {
                 out.push(property("AllowedCPUs", mask(setting, list::MAX_CPUS)?, field));
@@ -348,10 +353,12 @@ mod tests {
             (V2, r#"{"pids":{"limit":0}}"#, &["TasksMax=1 t"]),
             (V2, r#"{"pids":{"limit":-1}}"#, &["TasksMax=18446744073709551615 t"]),
             (V2, r#"{"pids":{"limit":7}}"#, &["TasksMax=7 t"]),
+            (V2, r#"{"blockIO":{"weight":500}}"#, &["IOWeight=4950 t"]),
+            (V2, r#"{"blockIO":{"weight":9}}"#, &["IOWeight=1 t"]),
             // Only files.
             (
                 V2,
-                r#"{"blockIO":{"weight":500},"hugepageLimits":[{"pageSize":"2MB","limit":4}],"rdma":{"x":{"hcaHandles":1}},
+                r#"{"blockIO":{"weightDevice":[{"major":8,"minor":0,"weight":500}]},"hugepageLimits":[{"pageSize":"2MB","limit":4}],"rdma":{"x":{"hcaHandles":1}},
                     "devices":[{"allow":true,"access":"rwm"}],"cpu":{"burst":5},"memory":{"swappiness":5}}"#,
                 &[],
             ),
