@@ -4,7 +4,7 @@
 . "$REPO/integration/vm/scene.sh"
 
 bundle a '.linux.resources = {memory: {limit: 67108864, reservation: 33554432}, pids: {limit: 20},
-		cpu: {shares: 512, quota: 50000, period: 100000, cpus: "0"}, unified: {"memory.high": "50331648"},
+		cpu: {shares: 512, quota: 50000, period: 100000, cpus: "0"}, unified: {"memory.high": "50331648"}, blockIO: {weight: 500},
 		devices: [{allow: false, access: "rwm"}, {allow: true, type: "c", major: 10, minor: 229, access: "rwm"}]}
 	| .linux.devices = [{path: "/dev/fuse", type: "c", major: 10, minor: 229, fileMode: 438},
 		{path: "/dev/kmsg", type: "c", major: 1, minor: 11, fileMode: 438}]
@@ -31,6 +31,7 @@ has "devices" "$(cat "$work/before")" "fuse usable"
 has "devices" "$(cat "$work/before")" "kmsg: Operation not permitted"
 has "devices" "$(cat "$work/before")" "other: Operation not permitted"
 has "limits" "$(cat "$work/before")" "cpu.max:50000 100000"
+has "limits" "$(cat "$work/before")" "io.weight:default 4950"
 
 for verb in daemon-reload daemon-reload daemon-reexec daemon-reexec; do
 	systemctl $verb
