@@ -97,7 +97,7 @@ start() {
 		-accel tcg,thread=multi -cpu "$CPU" -smp 2 -m 3G -machine q35 \
 		-nodefaults -no-user-config -no-reboot -display none -serial "file:$run/console.log" \
 		-kernel "$image/vmlinuz" -initrd "$image/initramfs" \
-		-append "console=ttyS0 quiet panic=-1 oops=panic mitigations=off init_on_alloc=0 hardened_usercopy=off tsc=reliable rcupdate.rcu_expedited=1 audit=0 apparmor=1 $cgroups" \
+		-append "console=ttyS0 quiet panic=-1 oops=panic mitigations=off init_on_alloc=0 hardened_usercopy=off tsc=reliable rcupdate.rcu_expedited=1 systemd.log_level=warning audit=0 apparmor=1 $cgroups" \
 		-drive "file=$image/root.img,if=virtio,format=raw,snapshot=on,cache=unsafe" \
 		-drive "file=$run/parcel,if=virtio,format=raw,readonly=on" "${devices[@]}" \
 		-device virtio-rng-pci -device virtio-serial-pci \
