@@ -6,6 +6,8 @@
 #   others     every test of the workspace that isn't in tests/containers
 #   cgroupfs   every test of tests/containers, with cgroups that we make ourselves
 #   systemd    the same, by the systemd driver
+#   driver     those of them that are about cgroups, processes and the life of a container; what is left out are the modules of
+#              DRIVERLESS, to which it is all the same who has made the cgroup
 #   compare-cgroupfs, compare-systemd
 #              tests/containers/compare, with the newest runc: when asked for, because its list is not complete for the controllers
 #              that are there
@@ -23,6 +25,7 @@ export RUNC
 # The root file systems of the tests hold device nodes, and programs with set-user-id bits.
 mount -o remount,dev,suid /tmp
 binaries=/payload/binaries.json
+DRIVERLESS='console|descriptors|errors|hooks|inspect|mounts|namespaces|process|rootfs|seccomp|security|spec|userns'
 run=0 passed=0
 
 # count RUN PASSED
@@ -78,12 +81,13 @@ scenes() {
 	done
 }
 
-[ $# -gt 0 ] || set -- others cgroupfs systemd scenes
+[ $# -gt 0 ] || set -- others cgroupfs driver scenes
 for part in "$@"; do
 	printf '\n== %s: %s, %s, %s\n' "$part" "$(uname -r)" "$(systemctl --version | sed -n 1p)" "$(stat -fc %T /sys/fs/cgroup)"
 	case $part in
 	others) programs ;;
 	cgroupfs | systemd) DUNNAGE_TEST_DRIVER=$part nextest -E 'binary(containers) and not test(/^compare::/)' ;;
+	driver) DUNNAGE_TEST_DRIVER=systemd nextest -E "binary(containers) and not test(/^(compare|$DRIVERLESS)::/)" ;;
 	compare-*) DUNNAGE_TEST_DRIVER=${part#compare-} nextest -E 'test(/^compare::/)' ;;
 	scenes) scenes ;;
 	*) nextest -E "test($part)" ;;
