@@ -9,8 +9,7 @@
 #   driver     those of them that are about cgroups, processes and the life of a container; what is left out are the modules of
 #              DRIVERLESS, to which it is all the same who has made the cgroup
 #   compare-cgroupfs, compare-systemd
-#              tests/containers/compare, with the newest runc: when asked for, because its list is not complete for the controllers
-#              that are there
+#              tests/containers/compare, with the newest runc
 #   scenes     guest.d/*.sh: what needs a whole machine; a script that exits with 0 passed
 set -uo pipefail
 
