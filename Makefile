@@ -20,7 +20,7 @@ TEST_PACKAGES  = $(RUN_PACKAGES) strace runc util-linux python3 libseccomp2 gola
 VM_PACKAGES    = $(TEST_PACKAGES) e2fsprogs
 BENCH_PACKAGES = $(RUN_PACKAGES) strace golang-github-containers-common
 
-.PHONY: help run test test-systemd test-vm test-vm-all clean-vm lint engines bench build man completions install toolchain
+.PHONY: help run test test-systemd test-vm test-vm-v1 clean-vm lint engines bench build man completions install toolchain
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | while IFS='	' read -r t d; do printf '  make %-12s %s\n' "$$t" "$$d"; done
@@ -49,12 +49,9 @@ test-vm: toolchain ## the tests again where systemd is PID 1 and cgroups are v2:
 	@integration/packages.sh $(VM_PACKAGES)
 	CARGO="$(CARGO)" integration/vm/test.sh
 
-test-vm-all: toolchain ## the same, every part of it, and the systemd driver on v1 and hybrid hosts (two hours)
+test-vm-v1: toolchain ## the systemd driver on hosts with v1 and hybrid cgroups, compared with runc; not in CI
 	@integration/packages.sh $(VM_PACKAGES)
-	CARGO="$(CARGO)" integration/vm/test.sh others cgroupfs scenes
-	CARGO="$(CARGO)" integration/vm/test.sh systemd
-	for mode in v2 hybrid v1; do CARGO="$(CARGO)" VM_MODE=$$mode integration/vm/test.sh compare-systemd || exit; done
-	CARGO="$(CARGO)" integration/vm/test.sh compare-cgroupfs
+	for mode in hybrid v1; do CARGO="$(CARGO)" VM_MODE=$$mode integration/vm/test.sh compare-systemd || exit; done
 
 clean-vm: ## throw the virtual machine away: the next test-vm makes it anew
 	rm -rf target/vm

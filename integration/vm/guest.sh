@@ -6,8 +6,6 @@
 #   others     every test of the workspace that isn't in tests/containers
 #   cgroupfs   every test of tests/containers, with cgroups that we make ourselves
 #   systemd    the same, by the systemd driver
-#   driver     those of them that are about cgroups, processes and the life of a container; what is left out are the modules of
-#              DRIVERLESS, to which it is all the same who has made the cgroup
 #   compare-cgroupfs, compare-systemd
 #              tests/containers/compare, with the newest runc
 #   scenes     guest.d/*.sh: what needs a whole machine; a script that exits with 0 passed
@@ -24,7 +22,6 @@ export RUNC
 # The root file systems of the tests hold device nodes, and programs with set-user-id bits.
 mount -o remount,dev,suid /tmp
 binaries=/payload/binaries.json
-DRIVERLESS='console|descriptors|errors|hooks|inspect|mounts|namespaces|process|rootfs|seccomp|security|spec|userns'
 run=0 passed=0
 
 # count RUN PASSED
@@ -80,13 +77,12 @@ scenes() {
 	done
 }
 
-[ $# -gt 0 ] || set -- others cgroupfs driver scenes
+[ $# -gt 0 ] || set -- others cgroupfs systemd scenes compare-cgroupfs compare-systemd
 for part in "$@"; do
 	printf '\n== %s: %s, %s, %s\n' "$part" "$(uname -r)" "$(systemctl --version | sed -n 1p)" "$(stat -fc %T /sys/fs/cgroup)"
 	case $part in
 	others) programs ;;
 	cgroupfs | systemd) DUNNAGE_TEST_DRIVER=$part nextest -E 'binary(containers) and not test(/^compare::/)' ;;
-	driver) DUNNAGE_TEST_DRIVER=systemd nextest -E "binary(containers) and not test(/^(compare|$DRIVERLESS)::/)" ;;
 	compare-*) DUNNAGE_TEST_DRIVER=${part#compare-} nextest -E 'test(/^compare::/)' ;;
 	scenes) scenes ;;
 	*) nextest -E "test($part)" ;;

@@ -12,7 +12,7 @@ set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
 repo=$(cd "$here/../.." && pwd)
 cargo=${CARGO:-cargo}
-LIMIT=1500 # seconds, for all that runs in the guest
+LIMIT=2400 # seconds, for all that runs in the guest
 say() { printf 'test-vm: %s\n' "$*" >&2; }
 
 cd "$repo"

@@ -593,7 +593,7 @@ fn refusals_name_the_flag_or_the_field() {
             (&["--memory-swap", "5x"][..], "invalid value for memory-swap: invalid suffix: 'x'"),
             (&["--blkio-weight", "70000"], "invalid value for blkio-weight: 70000 is out of range"),
             (&["--cpuset-cpus", "4096"], "(flag --cpuset-cpus)"),
-            (&["--cpu-quota", "1"], "(flag --cpu-quota)"),
+            (&["--cpu-period", "1"], "(flag --cpu-period)"),
         ] {
             with_flags(b, flags).fails(1, words);
         }
