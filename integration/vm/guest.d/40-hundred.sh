@@ -11,11 +11,11 @@ for i in $names; do mkdir "$work/$i"; done
 # places: says where each of them is to be.
 places() { local i; for i in $names; do sed "s|$(place s-0)|$(place "s-$i")|" "$work/0/config.json" >"$work/$i/config.json"; done; }
 
-# parallel RUNTIME ARGUMENT...: for each number N in ARGUMENT.
+# parallel RUNTIME ARGUMENT...: for each number, % in ARGUMENT.
 parallel() {
 	local flags=(--root "$work/root")
 	[ "$driver" = cgroupfs ] || flags+=(--systemd-cgroup)
-	xargs -P 12 -I N timeout $((60 * slow)) "$1" "${flags[@]}" "${@:2}" </dev/stdin >"$work/log" 2>&1 || fail "$(sort "$work/log" | uniq -c | head -20)"
+	xargs -P 12 -I % timeout $((60 * slow)) "$1" "${flags[@]}" "${@:2}" </dev/stdin >"$work/log" 2>&1 || fail "$(sort "$work/log" | uniq -c | head -20)"
 }
 milliseconds() { echo $(($(date +%s%N) / 1000000)); }
 
@@ -23,7 +23,7 @@ hundred() {
 	local what=$1 runtime=$2 begin made removed
 	begin=$(milliseconds)
 	# shellcheck disable=SC2086
-	printf '%s\n' $names | parallel "$runtime" run --detach --bundle "$work/N" s-N
+	printf '%s\n' $names | parallel "$runtime" run --detach --bundle "$work/%" s-%
 	made=$(milliseconds)
 	is "$what: containers" "$("$runtime" --root "$work/root" list --quiet | wc -l)" 100
 	if [ "$driver" = systemd ]; then
@@ -34,7 +34,7 @@ hundred() {
 	local looked
 	looked=$(milliseconds)
 	# shellcheck disable=SC2086
-	printf '%s\n' $names | parallel "$runtime" delete --force s-N
+	printf '%s\n' $names | parallel "$runtime" delete --force s-%
 	removed=$(milliseconds)
 	is "$what: state" "$(ls "$work/root")" ""
 	is "$what: cgroups left" "$(find /sys/fs/cgroup -type d -name '*s-[0-9]*')" ""
