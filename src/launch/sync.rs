@@ -52,8 +52,8 @@ impl Sync {
         let (n, fd) = loop {
             match recv_fd(self.socket.as_fd(), &mut packet) {
                 Ok(received) => break received,
-                Err(Errno::EINTR) => continue,
-                Err(Errno::ECONNRESET) => return Ok(None),
+                // ECONNRESET, once: it has ended without reading what we told it. What it has said comes after that.
+                Err(Errno::EINTR | Errno::ECONNRESET) => continue,
                 Err(e) => return Err(Error::sys("recvmsg", e)),
             }
         };
@@ -138,5 +138,17 @@ mod tests {
         drop(childs);
         assert!(matches!(ours.last_words(), Some(Trouble::Reported(heard)) if heard.message.step == 7));
         assert!(matches!(ours.last_words(), Some(Trouble::Ended)));
+    }
+
+    /// What it has not read comes back as an error, before what it has said.
+    #[test]
+    fn a_child_that_does_not_listen_is_heard() {
+        let (ours, childs) = Sync::pair().unwrap();
+        ours.tell(Barrier::Entered, &[]).unwrap();
+        let failed = Message { say: Say::Failed, step: 7, call: 1, errno: 2, value: 0 };
+        nix::unistd::write(&childs, &failed.to_bytes()).unwrap();
+        drop(childs);
+        assert!(matches!(ours.wait(Barrier::Ready), Err(Trouble::Reported(heard)) if heard.message.step == 7));
+        assert!(matches!(ours.wait(Barrier::Ready), Err(Trouble::Ended)));
     }
 }
