@@ -23,7 +23,7 @@ BENCH_PACKAGES = $(RUN_PACKAGES) strace golang-github-containers-common
 .PHONY: help run test test-systemd test-vm test-vm-v1 clean-vm lint engines bench build man completions install toolchain
 
 help: ## this list
-	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | while IFS='	' read -r t d; do printf '  make %-12s %s\n' "$$t" "$$d"; done
+	@sed -n 's/^\([a-z0-9-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | while IFS='	' read -r t d; do printf '  make %-12s %s\n' "$$t" "$$d"; done
 
 toolchain:
 	@command -v $(CARGO) >/dev/null || { echo "$(CARGO) not found: a Rust toolchain is needed, version $$(sed -n 's/^rust-version = "\(.*\)"/\1/p' Cargo.toml) or newer" >&2; exit 1; }

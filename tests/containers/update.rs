@@ -597,6 +597,10 @@ fn refusals_name_the_flag_or_the_field() {
         ] {
             with_flags(b, flags).fails(1, words);
         }
+        // systemd has it rounded up.
+        if Driver::under_test() == Driver::Cgroupfs {
+            with_flags(b, &["--cpu-quota", "1"]).fails(1, "(flag --cpu-quota)");
+        }
         for (json, words) in [
             ("", "parse resources: EOF"),
             ("{", "parse resources: EOF"),

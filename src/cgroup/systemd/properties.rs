@@ -358,7 +358,8 @@ mod tests {
             // Only files.
             (
                 V2,
-                r#"{"blockIO":{"weightDevice":[{"major":8,"minor":0,"weight":500}]},"hugepageLimits":[{"pageSize":"2MB","limit":4}],"rdma":{"x":{"hcaHandles":1}},
+                r#"{"blockIO":{"weightDevice":[{"major":8,"minor":0,"weight":500}]},
+                    "hugepageLimits":[{"pageSize":"2MB","limit":4}],"rdma":{"x":{"hcaHandles":1}},
                     "devices":[{"allow":true,"access":"rwm"}],"cpu":{"burst":5},"memory":{"swappiness":5}}"#,
                 &[],
             ),
