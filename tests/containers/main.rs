@@ -13,6 +13,7 @@
 
 mod common;
 
+mod advisories;
 mod bad_input;
 mod cgroup2;
 mod cgroups;
