@@ -14,3 +14,4 @@ mod against_libseccomp;
 mod against_runc;
 mod kernel;
 mod real_profile;
+mod reference;
