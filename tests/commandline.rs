@@ -68,6 +68,10 @@ const CASES: &[Case] = &[
     case("kill a 9 --all", 1, "Incorrect Usage.", "ERROR RUNTIME: \"kill\" requires a maximum of 2 argument(s)"),
     case("list a", 1, "Incorrect Usage.", "ERROR RUNTIME: \"list\" requires exactly 0 argument(s)"),
     case("spec a", 1, "Incorrect Usage.", "ERROR RUNTIME: \"spec\" requires exactly 0 argument(s)"),
+    case("seccomp", 1, "Incorrect Usage.", "ERROR RUNTIME: \"seccomp\" requires exactly 1 argument(s)"),
+    case("seccomp a b", 1, "Incorrect Usage.", "ERROR RUNTIME: \"seccomp\" requires exactly 1 argument(s)"),
+    case("seccomp --help", 0, "NAME:", ""),
+    case("seccomp /nonexistent/p", 1, "", "ERROR open /nonexistent/p: no such file or directory"),
     case("features a", 1, "Incorrect Usage.", "ERROR RUNTIME: \"features\" requires exactly 0 argument(s)"),
     case(
         "create -x a",
@@ -151,6 +155,10 @@ const DIFFERENCES: &[(&str, &str, &str)] = &[
     ("runc version 1", "update a -pids-limit x", "cli v1 complains on stdout, in other words"),
     ("runc version 1", "create -b", "cli v1 complains on stdout"),
     ("runc version 1", "list --root ROOT -f=json", "cli v1 takes global flags before the command only"),
+    ("runc version 1", "seccomp", "ours"),
+    ("runc version 1", "seccomp a b", "ours"),
+    ("runc version 1", "seccomp --help", "ours"),
+    ("runc version 1", "seccomp /nonexistent/p", "ours"),
     ("runc version 1", "state nosuch --root=ROOT", "cli v1 takes global flags before the command only"),
 ];
 

@@ -22,6 +22,7 @@ pub mod process;
 pub mod ps;
 pub mod resume;
 pub mod run;
+pub mod seccomp;
 pub mod spec;
 pub mod start;
 pub mod state;
@@ -56,6 +57,7 @@ static COMMANDS: &[&Definition] = &[
     &ps::COMMAND,
     &resume::COMMAND,
     &run::COMMAND,
+    &seccomp::COMMAND,
     &spec::COMMAND,
     &start::COMMAND,
     &state::COMMAND,
@@ -155,6 +157,8 @@ pub enum Command {
     Resume(resume::ResumeArgs),
     /// `run`
     Run(run::RunArgs),
+    /// `seccomp`
+    Seccomp(seccomp::SeccompArgs),
     /// `spec`
     Spec(spec::SpecArgs),
     /// `start`
@@ -188,6 +192,7 @@ impl Command {
             Command::Ps(args) => ps::run(global, args),
             Command::Resume(args) => resume::run(global, args),
             Command::Run(args) => run::run(global, args),
+            Command::Seccomp(args) => seccomp::run(args),
             Command::Spec(args) => spec::run(args),
             Command::Start(args) => start::run(global, args),
             Command::State(args) => state::run(global, args),

@@ -166,6 +166,12 @@ fn the_other_commands() {
     assert_eq!(command("runc check -b b -f json"), Command::Check(check));
     let plan = plan::PlanArgs { id: Some("c".into()), bundle: Some("b".into()), format: Some("text".into()) };
     assert_eq!(command("runc plan -b b --format text c"), Command::Plan(plan));
+    let seccomp = |capabilities: &[&str], file: &str| {
+        let capabilities = capabilities.iter().map(|c| (*c).to_owned()).collect();
+        Command::Seccomp(seccomp::SeccompArgs { file: file.into(), capabilities })
+    };
+    assert_eq!(command("runc seccomp -"), seccomp(&[], "-"));
+    assert_eq!(command("runc seccomp -cap A --cap=B f"), seccomp(&["A", "B"], "f"));
 }
 
 #[test]

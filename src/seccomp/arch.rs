@@ -74,6 +74,13 @@ pub static ARCHES: [Arch; 23] = [
     arch("SCMP_ARCH_X86_64", 0xc000_003e, 64, LE, tables::X86_64),
 ];
 
+impl Arch {
+    /// The call of this number, if the architecture has one.
+    pub fn call(&self, number: u32) -> Option<Call> {
+        Call::all().find(|call| call.number(self) == Some(number))
+    }
+}
+
 /// The architecture that this program was built for, or none of the specification's.
 pub fn native() -> Option<&'static Arch> {
     let name = match std::env::consts::ARCH {
@@ -141,6 +148,16 @@ impl Call {
             Some(&n) if n >= 0xf000 => Some(ARM_PRIVATE | u32::from(n & 0xfff)),
             Some(&n) => Some(arch.base.wrapping_add(u32::from(n))),
         }
+    }
+
+    /// Whether other calls hide behind it: `socketcall` and `ipc`.
+    pub fn is_multiplexer(self) -> bool {
+        MULTIPLEXED.iter().any(|(_, by, _)| *by == self.name())
+    }
+
+    /// The call that hides behind this one under that value of its first argument.
+    pub fn behind(self, value: u64) -> Option<&'static str> {
+        MULTIPLEXED.iter().find(|(_, by, v)| *by == self.name() && u64::from(*v) == value).map(|(name, ..)| *name)
     }
 
     /// Where the call hides behind another on architectures that multiplex: the other's number there, and the value of its first

@@ -1,5 +1,5 @@
-//! A profile and its program, written for people. What a call is said to get is what the program answers, not what the profile
-//! asked for. Knows nothing of files or terminals.
+//! A profile written for people: which calls get what. What a call is said to get is what the program answers, not what the
+//! profile asked for. Knows nothing of files or terminals; [`super::listing`] writes the program itself.
 
 use std::collections::BTreeMap;
 use std::fmt::Write;
@@ -10,9 +10,12 @@ use super::rules::{
     Action, Condition, Op, Profile, RET_ACTION, RET_ALLOW, RET_ERRNO, RET_KILL_PROCESS, RET_KILL_THREAD, RET_LOG,
     RET_TRACE, RET_TRAP, RET_USER_NOTIF, Rule, Verdict,
 };
-use super::{FLAGS, arches_of, compile};
+use super::{FLAGS, arches_of, compile, listing};
 use crate::error::Result;
 use crate::spec::Seccomp;
+
+/// Lines are no wider, if their words allow it.
+const WIDTH: usize = 110;
 
 /// Says what a profile does and lists its program. Parameters and errors are those of [`compile`].
 pub fn explain(seccomp: &Seccomp, native: &'static Arch, supported: u32) -> Result<String> {
@@ -23,15 +26,29 @@ pub fn explain(seccomp: &Seccomp, native: &'static Arch, supported: u32) -> Resu
     let mut out = format!("default: {}\n", action(profile.default));
     let flags = FLAGS.iter().filter(|(_, flag)| program.flags & flag != 0).map(|(name, _)| *name);
     line(&mut out, "flags", flags);
+    if program.notify {
+        push(&mut out, format_args!("listener: {}\n", seccomp.listener_path));
+    }
     line(&mut out, "skipped, no architecture has them", program.unknown.iter().map(String::as_str));
-    for (arch, _) in arches_of(seccomp, native)? {
+    let arches = arches_of(seccomp, native)?;
+    for (arch, listed) in &arches {
         calls(&mut out, arch, &profile, &program.filter);
+        let newest = if *listed && profile.is_closed() { profile.newest(arch) } else { None };
+        if let Some(newest) = newest {
+            let name = arch.call(newest).map_or("", Call::name);
+            push(
+                &mut out,
+                format_args!(
+                    "  above {newest} ({name}), the newest that the profile names: {}\n",
+                    action(RET_ERRNO | nix::libc::ENOSYS as u32)
+                ),
+            );
+        }
     }
-    push(&mut out, format_args!("\nother architectures: {}\n", action(RET_KILL_THREAD)));
-    push(&mut out, format_args!("\n{} instructions\n", program.filter.len()));
-    for (at, instruction) in program.filter.iter().enumerate() {
-        push(&mut out, format_args!("{at:5}  {}\n", listing(at, instruction)));
-    }
+    push(&mut out, format_args!("\nother architectures: {}\n\n", action(RET_KILL_THREAD)));
+    push(&mut out, format_args!("{} instructions\n", program.filter.len()));
+    let arches: Vec<&Arch> = arches.into_iter().map(|(arch, _)| arch).collect();
+    out.push_str(&listing::program(&program.filter, &arches));
     Ok(out)
 }
 
@@ -51,7 +68,7 @@ fn calls(out: &mut String, arch: &Arch, profile: &Profile, program: &[SockFilter
     for call in Call::all() {
         let Some(number) = call.number(arch) else { continue };
         match conditional.get(&number) {
-            Some(of) => by_rules.entry(rules(of)).or_default().push(call.name()),
+            Some(of) => by_rules.entry(rules(call, of, profile.default)).or_default().push(call.name()),
             None => {
                 let data = SeccompData { nr: number, arch: arch.audit, ..SeccompData::default() };
                 let answer = bpf::run(program, &data, arch.big_endian).map_or("?".into(), action);
@@ -59,33 +76,56 @@ fn calls(out: &mut String, arch: &Arch, profile: &Profile, program: &[SockFilter
             }
         }
     }
-    for (what, names) in by_action.into_iter().chain(by_rules) {
+    for (what, names) in by_action {
         line(out, &format!("  {what}"), names.into_iter());
+    }
+    for (what, names) in by_rules {
+        push(out, format_args!("  {}:\n{what}", names.join(" ")));
+    }
+    if conditional.keys().any(|number| arch.call(*number).is_some_and(Call::is_multiplexer)) {
+        out.push_str(
+            "  What socketcall and ipc do is in a0; their other arguments lie in memory, which no filter reads. A rule on \
+             a0\n  of a call that is also behind them holds there whatever that is.\n",
+        );
     }
 }
 
+/// `WHAT: WORD WORD...`, in lines of [`WIDTH`].
 fn line<'a>(out: &mut String, what: &str, words: impl Iterator<Item = &'a str>) {
-    let words: Vec<&str> = words.collect();
-    if !words.is_empty() {
-        push(out, format_args!("{what}: {}\n", words.join(" ")));
+    let mut words = words.peekable();
+    if words.peek().is_none() {
+        return;
     }
+    push(out, format_args!("{what}:"));
+    let mut column = what.len().saturating_add(1);
+    for word in words {
+        column = column.saturating_add(word.len()).saturating_add(1);
+        if column > WIDTH {
+            column = word.len().saturating_add(5);
+            out.push_str("\n    ");
+        }
+        push(out, format_args!(" {word}"));
+    }
+    out.push('\n');
 }
 
 /// Writing to a string cannot fail.
-fn push(out: &mut String, text: std::fmt::Arguments) {
+pub(super) fn push(out: &mut String, text: std::fmt::Arguments) {
     let _ = out.write_fmt(text);
 }
 
-/// The rules of one call.
-fn rules(rules: &[Rule]) -> String {
-    let rule = |rule: &Rule| {
-        let conditions: Vec<String> = rule.conditions.iter().map(condition).collect();
-        format!("{} if {}", action(rule.action), conditions.join(" and "))
-    };
-    rules.iter().map(rule).collect::<Vec<_>>().join(", else ")
+/// The rules of one call, the first that holds counts: a line each.
+fn rules(call: Call, rules: &[Rule], default: Action) -> String {
+    let mut text = String::new();
+    for rule in rules {
+        let conditions: Vec<String> = rule.conditions.iter().map(|c| condition(call, c)).collect();
+        push(&mut text, format_args!("    {} if {}\n", action(rule.action), conditions.join(" and ")));
+    }
+    push(&mut text, format_args!("    {} otherwise\n", action(default)));
+    text
 }
 
-fn condition(c: &Condition) -> String {
+fn condition(call: Call, c: &Condition) -> String {
     let op = match c.op {
         Op::MaskedEq => return format!("a{} & {:#x} == {:#x}", c.arg, c.mask, c.value),
         Op::Eq => "==",
@@ -95,11 +135,13 @@ fn condition(c: &Condition) -> String {
         Op::Lt => "<",
         Op::Le => "<=",
     };
-    format!("a{} {op} {:#x}", c.arg, c.value)
+    let behind = (c.arg == 0 && c.op == Op::Eq).then(|| call.behind(c.value)).flatten();
+    let behind = behind.map(|name| format!(" ({name})")).unwrap_or_default();
+    format!("a{} {op} {:#x}{behind}", c.arg, c.value)
 }
 
 /// The name of what a filter returns.
-fn action(action: Action) -> String {
+pub(super) fn action(action: Action) -> String {
     let data = action & !RET_ACTION;
     match action & RET_ACTION {
         RET_ALLOW => "ALLOW".into(),
@@ -111,25 +153,5 @@ fn action(action: Action) -> String {
         RET_KILL_PROCESS => "KILL_PROCESS".into(),
         RET_KILL_THREAD => "KILL_THREAD".into(),
         _ => format!("{action:#x}"),
-    }
-}
-
-fn listing(at: usize, i: &SockFilter) -> String {
-    let to = |skip: u32| at.saturating_add(1).saturating_add(usize::try_from(skip).unwrap_or(usize::MAX));
-    let jump = |op: &str| format!("{op} {:#x} ? {} : {}", i.k, to(i.jt.into()), to(i.jf.into()));
-    match i.code {
-        bpf::LD_ABS if i.k == bpf::OFFSET_NR => "load nr".into(),
-        bpf::LD_ABS if i.k == bpf::OFFSET_ARCH => "load arch".into(),
-        bpf::LD_ABS => {
-            let at = i.k.saturating_sub(bpf::OFFSET_ARGS);
-            format!("load a{} + {}", at / 8, at % 8)
-        }
-        bpf::AND_K => format!("and {:#x}", i.k),
-        bpf::JA => format!("goto {}", to(i.k)),
-        bpf::JEQ_K => jump("=="),
-        bpf::JGT_K => jump(">"),
-        bpf::JGE_K => jump(">="),
-        bpf::RET_K => format!("return {}", action(i.k)),
-        code => format!("{code:#x} {} {} {:#x}", i.jt, i.jf, i.k),
     }
 }

@@ -1,7 +1,8 @@
 //! `linux.seccomp` -> a BPF program, and what goes with it to seccomp(2). Pure: asks the kernel nothing, changes nothing.
 //!
 //! [`rules`] says what a profile means, [`arch`] (over the generated `tables`) which numbers its names have, `emit` which
-//! shape the program has, [`bpf`] writes and interprets instructions, [`explain`] tells a person what came out.
+//! shape the program has, [`bpf`] writes and interprets instructions; [`explain`] and `listing` tell a person what came out.
+//! [`engine`] reads profiles that an engine has still to make those of config.json from.
 //!
 //! The meaning is libseccomp's and runc's. The differences, each of which tests/seccomp knows by name:
 //!
@@ -16,7 +17,9 @@
 pub mod arch;
 pub mod bpf;
 mod emit;
+pub mod engine;
 mod explain;
+mod listing;
 pub mod rules;
 #[allow(missing_docs)]
 mod tables;

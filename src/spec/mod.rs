@@ -11,7 +11,7 @@ mod linux;
 pub mod list;
 pub mod mount_options;
 pub mod names;
-mod object;
+pub(crate) mod object;
 pub mod oci_state;
 mod owner;
 pub mod parse;

@@ -27,7 +27,8 @@ pub fn resources(json: &[u8]) -> Result<Resources> {
     Ok(parse(json, "resources")?.unwrap_or_default())
 }
 
-fn parse<T: DeserializeOwned>(json: &[u8], file: &str) -> Result<Option<T>> {
+/// Reads any JSON document; `null` is none. Its name is for errors.
+pub fn parse<T: DeserializeOwned>(json: &[u8], file: &str) -> Result<Option<T>> {
     serde_json::from_slice(json).map_err(|fault| explain::<T>(json, file, &fault))
 }
 
