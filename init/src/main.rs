@@ -7,13 +7,14 @@
 //! `dunnage-init SYNC PLAN LENGTH`: the descriptors of the sync socket and of the plan, and the plan's length.
 //!
 //! Reading order: [`run`] (the loop and the table of verbs), then the file of the verb: [`namespaces`], [`root`],
-//! [`mounts`], [`nodes`], [`process`], [`console`], [`hook`], [`program`].
+//! [`mounts`], [`nodes`], [`process`], [`landlock`], [`console`], [`hook`], [`program`].
 #![no_std]
 #![no_main]
 
 mod console;
 mod copy_up;
 mod hook;
+mod landlock;
 mod memory;
 mod mounts;
 mod namespaces;

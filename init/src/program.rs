@@ -89,7 +89,7 @@ pub fn find(init: &mut Init<'_>, program: &CStr, path: &CStr) -> Done {
             };
             init.detail.push(why);
         }
-        return found;
+        return found.and_then(|()| listed(init));
     }
     for directory in path.to_bytes().split(|b| *b == b':') {
         let relative = !directory.starts_with(b"/");
@@ -101,7 +101,7 @@ pub fn find(init: &mut Init<'_>, program: &CStr, path: &CStr) -> Done {
         }
         init.program.push(b"/").push(name);
         if init.program.c_str().is_some_and(|path| executable(path).is_ok()) {
-            return if relative { Err(Failure::found(Call::RelativeInPath)) } else { Ok(()) };
+            return if relative { Err(Failure::found(Call::RelativeInPath)) } else { listed(init) };
         }
     }
     Err(Failure::found(Call::NotFoundInPath))
@@ -115,6 +115,45 @@ fn executable(path: &CStr) -> Done {
         _ => (),
     }
     sys::access_execute(path).at(Call::Execve)
+}
+
+/// Under Landlock execve(2) may be refused the program, or what that is started by; here there still is somebody to tell.
+fn listed(init: &mut Init<'_>) -> Done {
+    if !init.restricted {
+        return Ok(());
+    }
+    let program = init.program.c_str().ok_or(Failure::of(Call::Execve, Errno::ENAMETOOLONG))?;
+    let mut head = [0u8; 512];
+    let starter = match open_listed(program) {
+        Ok(file) => {
+            let n = sys::read(file.raw(), &mut head).unwrap_or(0);
+            let head = head.get(..n).unwrap_or_default();
+            script_interpreter(head).or_else(|| elf_loader(&file, head))
+        }
+        // That it may be executed and not read is possible: execve(2) will tell.
+        Err(Errno::EACCES) if sys::access_read(program).is_err() => None,
+        Err(Errno::EACCES) => {
+            init.detail.push(init.program.as_bytes());
+            return Err(Failure::found(Call::NotListed));
+        }
+        Err(_) => None,
+    };
+    let Some(starter) = starter else { return Ok(()) };
+    match starter.c_str() {
+        Some(path) if open_listed(path).err() == Some(Errno::EACCES) && sys::access_read(path).is_ok() => {
+            init.detail.push(starter.as_bytes());
+            Err(Failure::found(Call::NotListed))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Only a regular file: to open a device is to use it.
+fn open_listed(path: &CStr) -> sys::Result<Fd> {
+    match sys::stat_path(path)?.is(sys::S_IFREG) {
+        true => sys::openat(Fd::CWD, path, sys::O_NONBLOCK | sys::O_NOCTTY),
+        false => Err(Errno::EINVAL),
+    }
 }
 
 /// Closes what is not needed any more.
@@ -192,10 +231,8 @@ fn why(init: &mut Init<'_>, errno: Errno) {
     let d = &mut init.detail;
     match errno {
         Errno::ENOENT => {
-            if let Some(line) = head.strip_prefix(b"#!") {
-                let line = line.split(|b| *b == b'\n').next().unwrap_or_default();
-                let interpreter =
-                    line.trim_ascii_start().split(|b| matches!(b, b' ' | b'\t')).next().unwrap_or_default();
+            if let Some(interpreter) = script_interpreter(head) {
+                let interpreter = interpreter.as_bytes();
                 if let Some(name) = interpreter.strip_suffix(b"\r") {
                     d.push(b"its first line ends in CR LF, so that the interpreter is not ").push(name);
                     d.push(b" but a name with a carriage return; convert it to LF");
@@ -217,6 +254,9 @@ fn why(init: &mut Init<'_>, errno: Errno) {
         },
         Errno::EACCES => {
             d.push(b"its file, or that of its interpreter, has no execute permission, or is on a mount with noexec");
+            if init.restricted {
+                d.push(b", or is ").push(Call::NotListed.name().as_bytes());
+            }
         }
         _ => (),
     }
@@ -245,6 +285,14 @@ fn machine_name(machine: u16) -> &'static [u8] {
         258 => b"LoongArch",
         _ => b"unknown to us",
     }
+}
+
+/// What stands behind `#!`.
+fn script_interpreter(head: &[u8]) -> Option<Text<256>> {
+    let line = head.strip_prefix(b"#!")?.split(|b| *b == b'\n').next()?;
+    let mut text = Text::new();
+    text.push(line.trim_ascii_start().split(|b| matches!(b, b' ' | b'\t')).next()?);
+    Some(text)
 }
 
 /// The path in PT_INTERP of a 64-bit ELF file.

@@ -2,7 +2,7 @@
 
 use crate::sys::{self, Errno, Fd};
 use crate::text::{Path, Text};
-use crate::{console, hook, mounts, namespaces, nodes, process, program, root, talk};
+use crate::{console, hook, landlock, mounts, namespaces, nodes, process, program, root, talk};
 use core::ffi::CStr;
 use dunnage_steps::wire::{Get, Reader};
 use dunnage_steps::{Borrowed, Call, MAX_PLACES, Say, Slot, Step};
@@ -66,6 +66,8 @@ pub struct Init<'a> {
     pub mounted: &'a CStr,
     /// Places (bits) whose namespaces are joined.
     pub joined: u64,
+    /// Landlock is in force.
+    pub restricted: bool,
     /// `cwd` was refused, `cwd-again` has to do it.
     pub cwd_pending: bool,
     /// The user's program, as `find` found it.
@@ -117,6 +119,7 @@ pub fn run(sync: i32, plan: i32, len: usize) -> ! {
         directory: None,
         mounted: c"/",
         joined: 0,
+        restricted: false,
         cwd_pending: false,
         program: Path::new(),
         home: Path::new(),
@@ -237,6 +240,9 @@ fn one_step(init: &mut Init<'static>, step: Step<Borrowed<'static>>) -> Done {
         Step::Personality { domain } => sys::personality(domain).at(Call::Personality),
         Step::MemoryPolicy { mode, nodes } => process::memory_policy(mode, nodes),
         Step::Seccomp { flags, notify, filter } => process::seccomp(init, flags, notify, filter),
+        Step::Landlock { handled, read, write, optional, fifo } => {
+            landlock::landlock(init, &landlock::Kept { handled, read, write, optional, fifo })
+        }
         Step::Cwd { path } => process::cwd(init, path),
         Step::CwdAgain { path } => process::cwd_again(init, path),
         Step::Bounding { keep } => process::bounding(keep),

@@ -42,6 +42,12 @@ impl Fd {
     pub fn from_raw(fd: i32) -> Fd {
         Fd(fd)
     }
+
+    /// Closes it now, where there may be many.
+    pub fn close(self) {
+        close(self.0);
+        core::mem::forget(self);
+    }
 }
 
 /// How many descriptors were let go without closing them.

@@ -5,7 +5,9 @@ use std::collections::BTreeMap;
 use super::{Asked, Findings, stat_failed};
 use crate::error::Errno;
 use crate::host;
+use crate::plan::landlock;
 use crate::seccomp;
+use crate::spec::landlock::ANNOTATION;
 use crate::spec::{mount_options, sysctl};
 use crate::sys::memfd;
 use crate::sys::probe::{self, Call};
@@ -60,6 +62,7 @@ pub(super) fn look(findings: &mut Findings, asked: &Asked<'_>) {
     sysctls(findings, asked);
     profile(findings, asked);
     apparmor(findings, asked);
+    landlock(findings, asked, crate::sys::landlock::abi());
 }
 
 fn calls(findings: &mut Findings, asked: &Asked<'_>) {
@@ -209,5 +212,25 @@ fn apparmor(findings: &mut Findings, asked: &Asked<'_>) {
         None => {
             findings.warning("apparmor", format!("cannot be told whether profile {profile} is loaded"), field);
         }
+    }
+}
+
+/// The host's is told of a host, or of a bundle that asks for it.
+pub(super) fn landlock(findings: &mut Findings, asked: &Asked<'_>, abi: u32) {
+    let wanted = asked.spec.annotations.contains_key(ANNOTATION);
+    let field = if wanted { "/annotations/io.dunnage.landlock" } else { "" };
+    match landlock::insufficient(abi) {
+        Some(error) if wanted => findings.failure("landlock", error, field),
+        Some(error) if asked.bundle.is_none() => {
+            let (text, _, hint) = error.into_parts();
+            findings.warning("landlock", text, field).remedy(hint.unwrap_or_default());
+        }
+        None if abi < landlock::IOCTL_ABI => {
+            let text =
+                format!("Landlock ABI {abi} (Linux 6.10 has 5): a device that may be read may be sent any ioctl");
+            findings.warning("landlock", text, field);
+        }
+        None => findings.ok("landlock", format!("Landlock ABI {abi}"), field),
+        Some(_) => (),
     }
 }

@@ -510,3 +510,37 @@ fn nothing_is_changed() {
     assert_eq!(state(), before);
     assert!(std::fs::symlink_metadata(case.path("rootfs/mnt")).is_err());
 }
+
+#[test]
+fn landlock_of_this_kernel() {
+    let dir = Path::new("/nonexistent");
+    let mut spec = default::spec(false);
+    for wanted in [false, true] {
+        if wanted {
+            spec.annotations.insert("io.dunnage.landlock".into(), r#"{"read": ["/"]}"#.into());
+        }
+        for (abi, bundle, expected) in [
+            (0, None, Some(Verdict::Warning)),
+            (2, None, Some(Verdict::Warning)),
+            (0, Some(dir), None),
+            (3, Some(dir), Some(Verdict::Warning)),
+            (7, Some(dir), Some(Verdict::Ok)),
+        ] {
+            let expected = if wanted && abi < 3 { Some(Verdict::Error) } else { expected };
+            let asked = Asked {
+                bundle,
+                spec: &spec,
+                linux: &Linux::default(),
+                process: &Process::default(),
+                cgroups: &Host::unified(),
+                circumstances: Circumstances::default(),
+                overlay: None,
+            };
+            let mut findings = Findings::default();
+            kernel::landlock(&mut findings, &asked, abi);
+            let found = findings.0.first();
+            assert_eq!(found.map(|f| f.verdict), expected, "ABI {abi}, {bundle:?}, wanted: {wanted}");
+            assert!(found.is_none_or(|f| f.verdict == Verdict::Ok || abi == 3 || f.remedy.contains("Linux 6.2")));
+        }
+    }
+}

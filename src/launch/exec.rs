@@ -22,6 +22,7 @@ use crate::error::{Context, Errno, Error, Result};
 use crate::plan::Facts;
 use crate::plan::compile::Options;
 use crate::plan::exec::{self, Request};
+use crate::spec::landlock::Landlock;
 use crate::spec::{self, problem, validate};
 use crate::state::{self, Config, ContainerDir, State, Status};
 use crate::sys::descriptors::stdio as stdio_fds;
@@ -98,7 +99,11 @@ pub fn exec(args: &Arguments, target: &Target, mut process: spec::Process) -> Re
     let init = target.state.init()?.ok_or_else(|| Error::new("cannot exec in a stopped container"))?;
 
     let names = config.namespaces.iter().map(|n| n.kind.clone());
-    let facts = gather(&process, &linux, cgroups, target)?;
+    let landlock = Landlock::of_labels(&config.labels).map_err(|problem| Error::new(problem.message))?;
+    let mut facts = gather(&process, &linux, cgroups, target)?;
+    if landlock.is_some() {
+        facts.landlock = crate::sys::landlock::abi();
+    }
     let groups = resctrl_groups(&target.state);
     // Between two parts of the tree that the user may use lies one that is root's: the user's systemd has a way across.
     let named = &config.cgroups;
@@ -112,6 +117,7 @@ pub fn exec(args: &Arguments, target: &Target, mut process: spec::Process) -> Re
         id: &args.id,
         program: &process,
         linux: &linux,
+        landlock: landlock.as_ref(),
         namespaces: facts::namespaces_of_state(names),
         keyring: !config.no_new_keyring,
         umask: config.umask,

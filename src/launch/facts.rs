@@ -13,7 +13,7 @@ use crate::cgroup::{Host, Paths};
 use crate::error::{Errno, Error, Result};
 use crate::host;
 use crate::plan::Facts;
-use crate::spec::{Capabilities, Linux, Spec, names};
+use crate::spec::{Capabilities, Linux, Spec, landlock, names};
 
 /// What this process may give: its permitted set.
 pub fn own_capabilities() -> Result<u64> {
@@ -109,6 +109,7 @@ pub fn gather(spec: &Spec, cgroups: Host, paths: &Paths, rootfs: &str, no_pivot:
         proc_mounts: if no_pivot { proc_mounts(rootfs)? } else { Vec::new() },
         stdio_null: if terminal { 0 } else { stdio_null() },
         seccomp_flags: if filtered { host::seccomp_flags().into() } else { 0 },
+        landlock: if spec.annotations.contains_key(landlock::ANNOTATION) { crate::sys::landlock::abi() } else { 0 },
     })
 }
 

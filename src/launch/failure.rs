@@ -8,6 +8,7 @@ use super::sync::Heard;
 use crate::error::{Errno, Error};
 use crate::log;
 use crate::plan::{ChildStep, Plan};
+use crate::spec::landlock::ANNOTATION;
 
 /// What the child reported, as an error for the user.
 pub fn explain(plan: &Plan, heard: &Heard) -> Error {
@@ -100,6 +101,11 @@ fn words(step: &Step<Owned>, f: &Found<'_>) -> Error {
         }
         Step::Capabilities { .. } => f.plain(f.call.name()).doing("unable to apply caps"),
         Step::Seccomp { .. } => f.plain(f.call.name()).doing("error loading seccomp filter into kernel"),
+        Step::Landlock { .. } => {
+            let what =
+                if f.text.is_empty() { f.call.name().to_owned() } else { format!("{} {}", f.call.name(), f.text) };
+            f.plain(what).doing(format!("annotation {ANNOTATION}"))
+        }
         Step::StdioNull { .. } if f.call == Call::NotANull => Error::new("container's /dev/null is invalid"),
         Step::Exec { args, .. } => {
             let program = args.first().map(|a| show(a)).unwrap_or_default();
@@ -117,6 +123,7 @@ fn find(program: &str, f: &Found<'_>) -> Error {
     let exec = format!("exec: {program:?}");
     match f.call {
         Call::NotFoundInPath | Call::RelativeInPath => f.plain(exec),
+        Call::NotListed => f.plain(format!("{exec}: {}", f.text)),
         Call::Stat => f.plain(format!("stat {program}")).doing(exec),
         _ => f.plain(exec),
     }
@@ -155,6 +162,15 @@ fn hook(name: &str, index: u32, f: &Found<'_>) -> Error {
 fn hint(step: &Step<Owned>, f: &Found<'_>) -> Option<String> {
     let text = match (step, f.call, f.errno) {
         (Step::Find { .. }, Call::Execve, Errno::EACCES) if !f.text.is_empty() => f.text,
+        (Step::Landlock { .. }, Call::Open, Errno::ENOENT | Errno::ENOTDIR) => {
+            "each path has to be there: make it in the image or by a mount, or take it out of the list"
+        }
+        (Step::Landlock { .. }, Call::Open, Errno::ELOOP) => {
+            "a link that a process has in /proc is not followed, nor a ring of links: name the file itself"
+        }
+        (Step::Find { .. }, Call::NotListed, _) => {
+            "add it, or a directory above it, to \"read\"; programs need their libraries, too"
+        }
         (_, Call::Mount | Call::MoveMount | Call::OpenTree, Errno::ENOSPC) => {
             "the mount namespace is full: see the sysctl fs.mount-max"
         }

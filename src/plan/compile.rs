@@ -9,14 +9,16 @@ use dunnage_steps::{Barrier, Slot, Step};
 
 use super::entering::{self, Entering};
 use super::facts::Facts;
+use super::landlock::Who;
 use super::parent::{HookKind, ParentStep, Place};
-use super::{Plan, c, devices, mounts, process};
+use super::{Plan, c, devices, landlock, mounts, process};
 use crate::cgroup::host::Version;
 use crate::cgroup::systemd::properties::{self, round_quota};
 use crate::cgroup::systemd::{Scope, Unit, UnitName};
 use crate::cgroup::{DeviceList, Settings};
 use crate::error::{Error, Result};
 use crate::resctrl::Group;
+use crate::spec::landlock::Landlock;
 use crate::spec::{Linux, Resources, Spec};
 
 /// What is to be created, and how: config.json and the command line.
@@ -214,6 +216,10 @@ pub fn create(request: &Request<'_>, facts: &Facts) -> Result<Plan> {
     // With privileges to lose, the filter has to come while they are there (seccomp(2): CAP_SYS_ADMIN or no_new_privs).
     let (early, late) = if program.no_new_privileges { (None, filter) } else { (filter, None) };
     process::cwd(p, program)?;
+    // Later than all files that we open, but for the fifo; earlier than the filter, which may forbid it, and the user, who may lack
+    // the privilege (landlock(7): CAP_SYS_ADMIN or no_new_privs). Hooks of startContainer are under it.
+    let asked = Landlock::of(&spec.annotations).map_err(|p| Error::new(p.message).field(p.field))?;
+    landlock::restrict(p, asked.as_ref(), facts, Who::Init(fifo))?;
     process::listener(p, &early);
     p.child.extend(early);
     process::become_user(p, program, facts, &enter)?;

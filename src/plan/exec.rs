@@ -11,9 +11,11 @@ use dunnage_steps::{Barrier, Slot, Step};
 use super::compile::Options;
 use super::entering::{self, ALL_CPUS, Entering};
 use super::facts::Facts;
+use super::landlock::Who;
 use super::parent::{ParentStep, Place};
-use super::{Plan, process};
+use super::{Plan, landlock, process};
 use crate::error::{Error, Result};
+use crate::spec::landlock::Landlock;
 use crate::spec::{Linux, Process, list};
 
 /// A process that is to join a container.
@@ -25,6 +27,8 @@ pub struct Request<'a> {
     pub program: &'a Process,
     /// What of the container applies to it too: seccomp, personality, memory policy.
     pub linux: &'a Linux,
+    /// What the container's annotation leaves its processes of the file system.
+    pub landlock: Option<&'a Landlock>,
     /// The container's namespaces.
     pub namespaces: Namespaces,
     /// The container's session keyring is to be joined.
@@ -101,9 +105,11 @@ pub fn exec(r: &Request<'_>, facts: &Facts) -> Result<Plan> {
     process::selinux(p, &program.selinux_label)?;
 
     process::cwd(p, program)?;
+    process::apparmor(p, &program.apparmor_profile)?;
+    // No file is opened from here on, and as late as the filter, or the user, permit: as in `create`.
+    landlock::restrict(p, r.landlock, facts, Who::Exec)?;
     let filter = process::seccomp(linux, facts)?;
     if filter.is_some() && !program.no_new_privileges {
-        process::apparmor(p, &program.apparmor_profile)?;
         fork(p, r, true)?;
         process::listener(p, &filter);
         p.child.extend(filter);
@@ -111,7 +117,6 @@ pub fn exec(r: &Request<'_>, facts: &Facts) -> Result<Plan> {
         process::find(p, program)?;
     } else {
         process::become_user(p, program, facts, &container)?;
-        process::apparmor(p, &program.apparmor_profile)?;
         process::find(p, program)?;
         fork(p, r, false)?;
         process::listener(p, &filter);

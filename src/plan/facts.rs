@@ -32,6 +32,8 @@ pub struct Facts {
     pub stdio_null: u32,
     /// `SECCOMP_FILTER_FLAG_*` that this kernel knows.
     pub seccomp_flags: u64,
+    /// The version of the kernel's Landlock, 0 for none, if the annotation asks for it.
+    pub landlock: u32,
 }
 
 impl Facts {

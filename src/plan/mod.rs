@@ -4,7 +4,7 @@
 //! |---|---|
 //! | [`compile`] | *the* order of creation, as one flat function |
 //! | [`exec`] | the order of a process that joins a container |
-//! | `entering`, `mounts`, `devices`, `process` | the parts of those orders: one section of config.json each |
+//! | `entering`, `mounts`, `devices`, `process`, [`landlock`] | the parts of those orders: one section of config.json each |
 //! | [`parent`] | the steps of the runtime's own half, as data |
 //! | [`facts`] | what a plan may know of the host |
 //!
@@ -15,6 +15,7 @@ mod devices;
 mod entering;
 pub mod exec;
 pub mod facts;
+pub mod landlock;
 pub mod mounts;
 pub mod parent;
 mod process;

@@ -7,6 +7,7 @@
 mod config;
 pub mod default;
 pub mod features;
+pub mod landlock;
 mod linux;
 pub mod list;
 pub mod mount_options;

@@ -6,6 +6,7 @@ pub mod children;
 pub mod clone;
 pub mod descriptors;
 pub mod flock;
+pub mod landlock;
 pub mod memfd;
 pub mod mount;
 pub mod nsfs;

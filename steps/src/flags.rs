@@ -29,6 +29,11 @@ macro_rules! flag_sets {
             pub const fn with(self, other: $set) -> $set {
                 $set(self.0 | other.0)
             }
+            /// The flags that both have.
+            #[must_use]
+            pub const fn and(self, other: $set) -> $set {
+                $set(self.0 & other.0)
+            }
             /// The flags that `other` does not have.
             #[must_use]
             pub const fn without(self, other: $set) -> $set {
@@ -122,6 +127,41 @@ flag_sets! {
         STRICTATIME = 0x100_0000 => "strictatime",
         /// MS_LAZYTIME
         LAZYTIME = 0x200_0000 => "lazytime",
+    }
+    /// `LANDLOCK_ACCESS_FS_*` of landlock(7).
+    FileAccess {
+        /// LANDLOCK_ACCESS_FS_EXECUTE
+        EXECUTE = 1 => "execute",
+        /// LANDLOCK_ACCESS_FS_WRITE_FILE
+        WRITE_FILE = 1 << 1 => "write-file",
+        /// LANDLOCK_ACCESS_FS_READ_FILE
+        READ_FILE = 1 << 2 => "read-file",
+        /// LANDLOCK_ACCESS_FS_READ_DIR
+        READ_DIR = 1 << 3 => "read-dir",
+        /// LANDLOCK_ACCESS_FS_REMOVE_DIR
+        REMOVE_DIR = 1 << 4 => "remove-dir",
+        /// LANDLOCK_ACCESS_FS_REMOVE_FILE
+        REMOVE_FILE = 1 << 5 => "remove-file",
+        /// LANDLOCK_ACCESS_FS_MAKE_CHAR
+        MAKE_CHAR = 1 << 6 => "make-char",
+        /// LANDLOCK_ACCESS_FS_MAKE_DIR
+        MAKE_DIR = 1 << 7 => "make-dir",
+        /// LANDLOCK_ACCESS_FS_MAKE_REG
+        MAKE_REG = 1 << 8 => "make-reg",
+        /// LANDLOCK_ACCESS_FS_MAKE_SOCK
+        MAKE_SOCK = 1 << 9 => "make-sock",
+        /// LANDLOCK_ACCESS_FS_MAKE_FIFO
+        MAKE_FIFO = 1 << 10 => "make-fifo",
+        /// LANDLOCK_ACCESS_FS_MAKE_BLOCK
+        MAKE_BLOCK = 1 << 11 => "make-block",
+        /// LANDLOCK_ACCESS_FS_MAKE_SYM
+        MAKE_SYM = 1 << 12 => "make-sym",
+        /// LANDLOCK_ACCESS_FS_REFER, ABI 2
+        REFER = 1 << 13 => "refer",
+        /// LANDLOCK_ACCESS_FS_TRUNCATE, ABI 3
+        TRUNCATE = 1 << 14 => "truncate",
+        /// LANDLOCK_ACCESS_FS_IOCTL_DEV, ABI 5
+        IOCTL_DEV = 1 << 15 => "ioctl-dev",
     }
     /// `MOUNT_ATTR_*` of mount_setattr(2).
     Attr {

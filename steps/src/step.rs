@@ -1,7 +1,7 @@
 //! The verbs. A step says what is wanted, with every decision that depends on config.json already taken; inside a step only
 //! the state of the kernel may still decide (a file or a directory, a call that an old kernel lacks).
 
-use crate::flags::{Attr, Caps, MountFlags, Namespaces};
+use crate::flags::{Attr, Caps, FileAccess, MountFlags, Namespaces};
 use crate::{Barrier, Slot};
 
 /// How a step holds what has no fixed size: owned by the compiler, borrowed from the plan by the child.
@@ -214,6 +214,11 @@ steps! {
     /// Loads a seccomp filter: instructions of struct sock_filter as 64-bit words; flags as in seccomp(2). With
     /// `notify` the listener is handed over by the barriers `listener` and `listening`.
     Seccomp "seccomp" { flags: u64, notify: bool, filter: Words }
+    /// Gives up rights over files for good, for all that comes of this process (landlock(7)): of those in `handled` it keeps all
+    /// below the paths of `write`, and below those of `read` the rights to read, list and execute. The devices that
+    /// hold nothing (null, zero, full, random, urandom, tty) stay usable, and the exec fifo in the place `fifo`.
+    /// With `optional` a path that is not there is skipped.
+    Landlock "landlock" { handled: FileAccess, read: Strs, write: Strs, optional: bool, fifo: Slot }
     /// Goes to the working directory. EACCES and EPERM are left to `cwd-again`.
     Cwd "cwd" { path: Str }
     /// Goes there as the user of the container, if `cwd` could not; and makes sure that it is inside the container.
@@ -348,7 +353,7 @@ mod text {
         }
     })* } }
     shown!(u64: |_| false, MountFlags: |f: &MountFlags| f.is_empty(), Attr: |f: &Attr| f.is_empty(),
-           Namespaces: |_| false, Caps: |_| false);
+           Namespaces: |_| false, Caps: |_| false, FileAccess: |_| false);
 }
 
 #[cfg(all(test, feature = "owned"))]

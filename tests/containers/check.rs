@@ -47,6 +47,8 @@ const CASES: &[Case] = &[
             json!({"defaultAction": "SCMP_ACT_ALLOW", "listenerPath": "/nonexistent", "syscalls": calls}),
         )
     }),
+    ("Landlock", true, |b| b.set("/annotations/io.dunnage.landlock", "{\"read\": [\"/\"]}")),
+    ("a path that Landlock cannot keep", false, |b| b.set("/annotations/io.dunnage.landlock", "{\"read\": [\"bin\"]}")),
     ("no such controller", false, |b| {
         b.set("/linux/resources/hugepageLimits", json!([{"pageSize": "3MB", "limit": 0}]))
     }),

@@ -30,6 +30,7 @@ mod exec;
 mod hooks;
 mod inspect;
 mod interop;
+mod landlock;
 mod mounts;
 mod namespaces;
 mod nesting;

@@ -202,7 +202,7 @@ const OPTIONAL: &[(&str, libc::c_long)] = &[
 ];
 
 /// This command, and all that comes of it, gets ENOSYS from these calls.
-fn without(mut command: Command, calls: &[libc::c_long]) -> Command {
+pub fn without(mut command: Command, calls: &[libc::c_long]) -> Command {
     let rule = |code: u16, jt: u8, jf: u8, k: u32| libc::sock_filter { code, jt, jf, k };
     // Load the call's number; each match jumps to the last instruction.
     let mut program = vec![rule(0x20, 0, 0, 0)];

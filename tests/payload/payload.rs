@@ -39,6 +39,8 @@ mod nr {
     pub const GET_MEMPOLICY: i64 = 239;
     pub const SCHED_GETATTR: i64 = 315;
     pub const PTRACE: i64 = 101;
+    pub const MKNODAT: i64 = 259;
+    pub const TRUNCATE: i64 = 76;
 }
 #[cfg(target_arch = "aarch64")]
 mod nr {
@@ -47,6 +49,8 @@ mod nr {
     pub const GET_MEMPOLICY: i64 = 236;
     pub const SCHED_GETATTR: i64 = 275;
     pub const PTRACE: i64 = 117;
+    pub const MKNODAT: i64 = 33;
+    pub const TRUNCATE: i64 = 45;
 }
 
 /// Just enough JSON to write.
@@ -368,6 +372,59 @@ fn raw_call(args: &[String]) -> String {
     }
 }
 
+/// `access DIR`: one attempt of each kind at what the test has made in the directory; a JSON object of `"ok"` or the errno.
+fn access(dir: &str) -> String {
+    use std::fs;
+    use std::io::{Error, Read, Write};
+    let at = |name: &str| format!("{dir}/{name}");
+    let c = |name: &str| CString::new(at(name)).unwrap();
+    let done = |result: c_long| if result == -1 { Err(Error::last_os_error()) } else { Ok(()) };
+    let mknod = |name: &str, mode: c_int, device: c_int| {
+        // SAFETY: a path that lives through the call, and numbers.
+        done(unsafe { syscall(nr::MKNODAT, -100 as c_long, c(name).as_ptr(), mode as c_long, device as c_long) })
+    };
+    let open = |name: &str, how: &mut fs::OpenOptions| how.open(at(name));
+    let attempts: [(&str, &dyn Fn() -> Result<(), Error>); 21] = [
+        ("stat", &|| fs::metadata(at("file")).map(drop)),
+        ("chmod", &|| fs::set_permissions(at("file"), std::os::unix::fs::PermissionsExt::from_mode(0o666))),
+        ("list", &|| fs::read_dir(dir).map(drop)),
+        ("read", &|| open("file", fs::OpenOptions::new().read(true))?.read(&mut [0]).map(drop)),
+        ("execute", &|| std::process::Command::new(at("program")).arg("none").status().map(drop)),
+        ("write", &|| open("file", fs::OpenOptions::new().append(true))?.write(b"x").map(drop)),
+        // SAFETY: a path that lives through the call, and a number.
+        ("truncate", &|| done(unsafe { syscall(nr::TRUNCATE, c("file").as_ptr(), 0 as c_long) })),
+        ("create", &|| open("new", fs::OpenOptions::new().write(true).create_new(true)).map(drop)),
+        ("mkdir", &|| fs::create_dir(at("newdir"))),
+        ("symlink", &|| std::os::unix::fs::symlink("file", at("newlink"))),
+        ("fifo", &|| mknod("newfifo", 0o10666, 0)),
+        ("mknod", &|| mknod("newdev", 0o20666, 0x103)),
+        ("bind", &|| std::os::unix::net::UnixListener::bind(at("newsocket")).map(drop)),
+        ("link", &|| fs::hard_link(at("file"), at("newhard"))),
+        ("rename", &|| fs::rename(at("moved"), at("moved2"))),
+        ("rename across", &|| fs::rename(at("from/file"), at("to/file"))),
+        ("link across", &|| fs::hard_link(at("file"), at("to/hard"))),
+        ("link to /w", &|| fs::hard_link(at("file"), format!("/w/of{}", dir.replace('/', "-")))),
+        ("unlink", &|| fs::remove_file(at("victim"))),
+        ("rmdir", &|| fs::remove_dir(at("empty"))),
+        ("ioctl", &|| {
+            let file = open("device", fs::OpenOptions::new().read(true))?;
+            // SAFETY: TCGETS writes a struct termios; a null device has none to write.
+            done(unsafe { ioctl(std::os::fd::AsRawFd::as_raw_fd(&file), 0x5401, [0u64; 16].as_mut_ptr()) }.into())
+        }),
+    ];
+    let mut result = BTreeMap::new();
+    for (name, attempt) in attempts {
+        let said = match attempt() {
+            Ok(()) => Json::Text("ok".into()),
+            Err(e) => Json::Int(e.raw_os_error().unwrap_or(-1).into()),
+        };
+        result.insert(name.to_string(), said);
+    }
+    let mut text = String::new();
+    Json::Map(result).write(&mut text);
+    text
+}
+
 fn notify(message: &str) -> String {
     let to = std::env::var("NOTIFY_SOCKET").unwrap_or_default();
     let socket = std::os::unix::net::UnixDatagram::unbound().unwrap();
@@ -391,6 +448,8 @@ pub extern "C" fn main(argc: c_int, argv: *const *const c_char) -> c_int {
         "syscall" => println!("{}", raw_call(&args[2..])),
         "ptrace" => ptrace_everyone(),
         "watch" => watch_everyone(),
+        "access" => println!("{}", access(arg(2))),
+        "none" => (),
         "notify" => println!("{}", notify(arg(2))),
         other => {
             eprintln!("payload: no such thing: {other}");

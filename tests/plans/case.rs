@@ -8,6 +8,7 @@ use dunnage::cgroup::host::{Host, Membership};
 use dunnage::cgroup::systemd::{self, Scope, UnitName};
 use dunnage::error::Error;
 use dunnage::plan::{Facts, Plan, compile, exec};
+use dunnage::spec::landlock::Landlock;
 use dunnage::spec::validate::{self, HostFacts};
 use dunnage::spec::{Spec, names, parse, problem};
 use dunnage_steps::flags::Namespaces;
@@ -60,6 +61,8 @@ pub struct Asked {
     pub umask: Option<u32>,
     /// Of an exec: the container's oom_score_adj.
     pub oom_score_adj: Option<i32>,
+    /// The version of the kernel's Landlock; 7, if left out.
+    pub landlock: Option<u32>,
     /// Of an exec: the container's resctrl groups.
     pub resctrl: Vec<String>,
 }
@@ -157,10 +160,12 @@ impl Case {
             return compile::create(&request, &facts);
         };
         let asked = &self.asked;
+        let landlock = Landlock::of(&spec.annotations).map_err(|p| Error::new(p.message))?;
         let request = exec::Request {
             id: "box",
             program,
             linux: &linux,
+            landlock: landlock.as_ref(),
             namespaces: asked.namespaces.iter().fold(Namespaces::none(), |all, name| all.with(kind(name))),
             keyring: asked.keyring,
             umask: asked.umask,
@@ -217,6 +222,7 @@ impl Case {
             proc_mounts: self.asked.proc_mounts.clone(),
             stdio_null: self.asked.stdio_null,
             seccomp_flags: 0x3f,
+            landlock: self.asked.landlock.unwrap_or(7),
         })
     }
 

@@ -64,6 +64,12 @@ pub fn access_execute(path: &CStr) -> Result<()> {
     none(call(nr::FACCESSAT, [arg(Fd::CWD), ptr(path), X_OK, 0, 0, 0]))
 }
 
+/// Whether its owner and mode let the process read a file.
+pub fn access_read(path: &CStr) -> Result<()> {
+    const R_OK: usize = 4;
+    none(call(nr::FACCESSAT, [arg(Fd::CWD), ptr(path), R_OK, 0, 0, 0]))
+}
+
 pub fn write(to: i32, from: &[u8]) -> Result<usize> {
     call(nr::WRITE, [arg(to), from.as_ptr() as usize, from.len(), 0, 0, 0])
 }

@@ -203,3 +203,24 @@ pub fn seccomp_set_filter(flags: u64, filter: &[u8]) -> Result<usize> {
     let prog = Prog { len, filter: filter.as_ptr() };
     call(nr::SECCOMP, [SECCOMP_SET_MODE_FILTER, word(flags), at(&prog), 0, 0, 0])
 }
+
+/// A ruleset that governs these `LANDLOCK_ACCESS_FS_*`. The size of the first field says that the others are not meant.
+pub fn landlock_create_ruleset(handled: u64) -> Result<Fd> {
+    fd(call(nr::LANDLOCK_CREATE_RULESET, [at(&handled), size_of_val(&handled), 0, 0, 0, 0]))
+}
+
+/// Lets the ruleset keep `allowed` for a file, or for all below a directory.
+pub fn landlock_add_rule(ruleset: i32, allowed: u64, file: i32) -> Result<()> {
+    const LANDLOCK_RULE_PATH_BENEATH: usize = 1;
+    #[repr(C, packed)]
+    struct PathBeneath {
+        allowed_access: u64,
+        parent_fd: i32,
+    }
+    let rule = PathBeneath { allowed_access: allowed, parent_fd: file };
+    none(call(nr::LANDLOCK_ADD_RULE, [arg(ruleset), LANDLOCK_RULE_PATH_BENEATH, at(&rule), 0, 0, 0]))
+}
+
+pub fn landlock_restrict_self(ruleset: i32) -> Result<()> {
+    none(call(nr::LANDLOCK_RESTRICT_SELF, [arg(ruleset), 0, 0, 0, 0, 0]))
+}

@@ -13,6 +13,7 @@ mod tests;
 
 pub(crate) use mounts::PROC_FILES;
 
+use super::landlock::Landlock;
 use super::names::NamespaceKind;
 use super::problem::{Problem, Severity};
 use super::{Hooks, IdMapping, Linux, Process, Resources, Spec, text};
@@ -121,6 +122,7 @@ pub fn validate(spec: &Spec, host: &HostFacts<'_>, options: &Options) -> Vec<Pro
     if let Some(hooks) = &spec.hooks {
         check.hooks(hooks);
     }
+    check.found.extend(Landlock::of(&spec.annotations).err());
     if spec.annotations.contains_key("bundle") {
         check.warning("/annotations/bundle", "ignoring annotation \"bundle\": it would hide the path of the bundle");
     }
