@@ -82,7 +82,8 @@ fn calls(out: &mut String, arch: &Arch, profile: &Profile, program: &[SockFilter
     for (what, names) in by_rules {
         push(out, format_args!("  {}:\n{what}", names.join(" ")));
     }
-    if conditional.keys().any(|number| arch.call(*number).is_some_and(Call::is_multiplexer)) {
+    let is_hidden = |call: Call| call.is_multiplexer() || call.multiplexer(arch).is_some();
+    if conditional.keys().any(|number| arch.call(*number).is_some_and(is_hidden)) {
         out.push_str(
             "  What socketcall and ipc do is in a0; their other arguments lie in memory, which no filter reads. A rule on \
              a0\n  of a call that is also behind them holds there whatever that is.\n",

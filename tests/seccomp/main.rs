@@ -12,6 +12,7 @@
 mod against_crates;
 mod against_libseccomp;
 mod against_runc;
+mod budgets;
 mod command;
 mod kernel;
 mod real_profile;

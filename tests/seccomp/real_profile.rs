@@ -1,7 +1,4 @@
-//! The profile that podman, CRI-O and (with few differences) Docker give to each container: what it means, how long its
-//! program is, how long it takes to compile.
-
-use std::time::Instant;
+//! The profile that podman, CRI-O and (with few differences) Docker give to each container: what it means.
 
 use dunnage::seccomp::bpf::{SeccompData, run};
 use dunnage::seccomp::{arch, compile, flag};
@@ -13,8 +10,26 @@ use crate::reference::{Reference, Rule};
 
 pub const FILE: &str = "/usr/share/containers/seccomp.json";
 
-/// The capabilities of a container by default.
+/// A few, with which more of the profile's conditions are there.
 pub const CAPS: [&str; 3] = ["CAP_CHOWN", "CAP_SYS_CHROOT", "CAP_SETUID"];
+
+/// Those that Docker gives.
+pub const DEFAULT_CAPS: [&str; 14] = [
+    "CAP_CHOWN",
+    "CAP_DAC_OVERRIDE",
+    "CAP_FSETID",
+    "CAP_FOWNER",
+    "CAP_MKNOD",
+    "CAP_NET_RAW",
+    "CAP_SETGID",
+    "CAP_SETUID",
+    "CAP_SETFCAP",
+    "CAP_SETPCAP",
+    "CAP_NET_BIND_SERVICE",
+    "CAP_SYS_CHROOT",
+    "CAP_KILL",
+    "CAP_AUDIT_WRITE",
+];
 
 /// What the engine makes of the profile for a container: `includes` and `excludes` applied, for x86_64.
 pub fn profile(caps: &[&str]) -> Seccomp {
@@ -99,29 +114,5 @@ fn every_call_as_with_libseccomp() {
             }
         }
         println!("{caps:?}: {calls} calls, {} instructions, libseccomp {}", program.filter.len(), theirs.len());
-        assert!(program.filter.len() <= 250, "{}", program.filter.len());
     }
-}
-
-#[test]
-fn compiles_in_200_microseconds() {
-    let native = arch::by_name("SCMP_ARCH_X86_64").unwrap();
-    let seccomp = profile(&CAPS);
-    let names: usize = seccomp.syscalls.iter().map(|s| s.names.len()).sum();
-    let mut times: Vec<_> = (0..201)
-        .map(|_| {
-            let start = Instant::now();
-            assert!(compile(&seccomp, native, flag::SPEC_ALLOW).unwrap().is_some());
-            start.elapsed()
-        })
-        .collect();
-    let first = times[0];
-    times.sort();
-    println!(
-        "{names} names on 3 architectures: the first time {first:?}, median {:?}, least {:?}",
-        times[100], times[0]
-    );
-    // The budget is that of a release build; a debug build is some twenty times slower.
-    let budget = if cfg!(debug_assertions) { 10_000 } else { 200 };
-    assert!(times[0].as_micros() < budget, "{:?}", times[0]);
 }
