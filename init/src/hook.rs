@@ -20,7 +20,7 @@ pub struct Hook {
     pub args: Strs<'static>,
     pub env: Strs<'static>,
     pub inherit_home: bool,
-    pub dir: &'static CStr,
+    pub in_root: bool,
     pub timeout: u64,
     pub state: &'static CStr,
     pub state_end: &'static CStr,
@@ -64,10 +64,11 @@ fn run(init: &mut Init<'static>, h: &Hook) -> Done {
     let env = program::pointers(h.env, home, &mut more_room).at(Call::Execve)?;
     match sys::fork(0).at(Call::Clone)? {
         Cloned::Child => {
-            let errno = become_hook(h, [&state, &out, &err], argv, env);
+            let dir = if h.in_root { init.root() } else { Ok(-1) };
+            let errno = become_hook(h, dir.unwrap_or(-1), [&state, &out, &err], argv, env);
             // The parent reads it as the hook's own words.
             let mut text = Text::<64>::new();
-            let _ = write!(text, "execve: errno {}", errno.0);
+            text.push(b"execve: ").push(program::errno_text(errno));
             let _ = sys::write(2, text.as_bytes());
             sys::exit(127)
         }
@@ -107,12 +108,12 @@ fn write_state(file: &Fd, h: &Hook) -> Done {
     sys::rewind(file.raw()).at(Call::Write)
 }
 
-fn become_hook(h: &Hook, files: [&Fd; 3], argv: &[*const i8], env: &[*const i8]) -> sys::Errno {
+fn become_hook(h: &Hook, dir: i32, files: [&Fd; 3], argv: &[*const i8], env: &[*const i8]) -> sys::Errno {
     let [state, out, err] = files;
     let prepared = sys::dup3(state.raw(), 0)
         .and_then(|()| sys::dup3(out.raw(), 1))
         .and_then(|()| sys::dup3(err.raw(), 2))
-        .and_then(|()| if h.dir.is_empty() { Ok(()) } else { sys::chdir(h.dir) })
+        .and_then(|()| if dir < 0 { Ok(()) } else { sys::fchdir(dir) })
         // Nothing but its three, not even what the user's program is to inherit.
         .and_then(|()| sys::close_range_cloexec(3).or(Ok(())));
     match prepared {

@@ -109,11 +109,7 @@ pub fn bind(init: &mut Init<'static>, b: &Bind) -> Done {
         return Err(Failure::found(Call::NotProcType));
     }
     attach(init, tree, &target.fd, b.dest)?;
-    match (b.remount, b.from != Slot::NONE && b.detached) {
-        (false, _) => Ok(()),
-        (true, false) => remount(init, b.set, b.clear),
-        (true, true) => tighten(init, b.set, b.clear),
-    }
+    if b.remount { remount(init, b.set, b.clear) } else { Ok(()) }
 }
 
 /// The flags that a bind remount decides anew: all that are not named are cleared.
@@ -139,18 +135,6 @@ fn remount(init: &mut Init<'static>, set: Attr, clear: Attr) -> Done {
         Err(Errno::ENOSYS) => old_remount(init, mount, |_| attr_to_flags(set)),
         r => r.at(Call::MountSetattr),
     }
-}
-
-/// The same of a copy that the host made. The kernel has locked none of its flags, so that it is for us not to clear what the
-/// host has set.
-fn tighten(init: &mut Init<'static>, set: Attr, clear: Attr) -> Done {
-    let mount = last(init)?;
-    let now = Attr(sys::mount_flags(mount).at(Call::Statfs)? & 0xf);
-    if clear.0 & now.0 != 0 {
-        return Err(Failure::of(Call::LockedFlags, Errno::EPERM));
-    }
-    let atime = if set.0 & Attr::ATIME.0 != 0 { Attr::ATIME } else { Attr(clear.0 & Attr::ATIME.0) };
-    sys::mount_setattr(mount, false, set.0, atime.0, 0).at(Call::MountSetattr)
 }
 
 /// Sets attributes of the mount made last and of all below it.

@@ -339,7 +339,7 @@ pub fn say_why(init: &Init<'_>, failure: &Failure) {
 }
 
 /// The errnos of execve(2), in the words of Go.
-fn errno_text(errno: Errno) -> &'static [u8] {
+pub fn errno_text(errno: Errno) -> &'static [u8] {
     match errno {
         Errno(0) => b"failed",
         Errno::EPERM => b"operation not permitted",

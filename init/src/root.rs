@@ -7,12 +7,14 @@ use dunnage_steps::flags::MountFlags;
 use dunnage_steps::{Call, Slot};
 
 /// Keeps the root; with `bind` as a mount of its own, which pivot_root(2) asks for.
-pub fn root(init: &mut Init<'static>, path: &CStr, bind: bool) -> Done {
+/// `from`: a handle of it, where we could not get there ourselves.
+pub fn root(init: &mut Init<'static>, path: &CStr, from: Slot, bind: bool) -> Done {
     if !bind {
         init.root = Some(sys::openat(Fd::CWD, path, sys::O_PATH | sys::O_DIRECTORY).at(Call::Openat)?);
         return Ok(());
     }
-    let tree = match sys::open_tree_clone(Fd::CWD, path, true) {
+    let (at, name) = if from == Slot::NONE { (Fd::CWD, path) } else { (init.slot(from)?, c"") };
+    let tree = match sys::open_tree_clone(at, name, true) {
         Err(Errno::ENOSYS) => {
             let flags = MountFlags::BIND.with(MountFlags::REC);
             sys::mount(Some(path), path, None, flags.0, None).at(Call::Mount)?;
@@ -20,7 +22,7 @@ pub fn root(init: &mut Init<'static>, path: &CStr, bind: bool) -> Done {
         }
         r => {
             let tree = r.at(Call::OpenTree)?;
-            sys::move_mount(tree.raw(), Fd::CWD, path).at(Call::MoveMount)?;
+            sys::move_mount(tree.raw(), at, name).at(Call::MoveMount)?;
             tree
         }
     };
@@ -35,12 +37,15 @@ pub fn init_root(init: &mut Init<'static>, from: Slot) -> Done {
             init.root = Some(Fd::from_raw(fd));
             chroot(init)
         }
-        Err(_) => root(init, c"/", false),
+        Err(_) => root(init, c"/", Slot::NONE, false),
     }
 }
 
-/// Changes the propagation of the mount that `path` is on.
-pub fn private_parent(path: &CStr, flags: MountFlags) -> Done {
+/// Changes the propagation of the mount that `path` is on. `from`: a handle of its top.
+pub fn private_parent(init: &Init<'_>, path: &CStr, from: Slot, flags: MountFlags) -> Done {
+    if from != Slot::NONE {
+        return sys::mount_setattr(init.slot(from)?, false, 0, 0, flags.0).at(Call::MountSetattr);
+    }
     let mut fd = sys::openat(Fd::CWD, path, sys::O_PATH | sys::O_DIRECTORY).at(Call::Openat)?;
     while !sys::statx(fd.raw(), c"").at(Call::Stat)?.mount_root {
         fd = sys::openat(fd.raw(), c"..", sys::O_PATH | sys::O_DIRECTORY).at(Call::Openat)?;

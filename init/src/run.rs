@@ -181,8 +181,8 @@ fn one_step(init: &mut Init<'static>, step: Step<Borrowed<'static>>) -> Done {
         Step::Loopback {} => namespaces::loopback(),
 
         Step::Propagation { flags } => sys::mount(None, c"/", None, flags.0, None).at(Call::Mount),
-        Step::PrivateParent { path, flags } => root::private_parent(path, flags),
-        Step::Root { path, bind } => root::root(init, path, bind),
+        Step::PrivateParent { path, from, flags } => root::private_parent(init, path, from, flags),
+        Step::Root { path, from, bind } => root::root(init, path, from, bind),
         Step::InitRoot { from } => root::init_root(init, from),
         Step::Mount { fstype, source, dest, flags, data, keep_mode, copy_up, in_proc, fallback } => mounts::mount(
             init,
@@ -252,8 +252,8 @@ fn one_step(init: &mut Init<'static>, step: Step<Borrowed<'static>>) -> Done {
         }
         Step::Home { uid } => program::home(init, uid),
         Step::Find { program, path } => program::find(init, program, path),
-        Step::Hook { name, index, path, args, env, inherit_home, dir, timeout, state, state_end } => {
-            hook::hook(init, &hook::Hook { name, index, path, args, env, inherit_home, dir, timeout, state, state_end })
+        Step::Hook { name, index, path, args, env, inherit_home, in_root, timeout, state, state_end } => {
+            hook::hook(init, &hook::Hook { name, index, path, args, env, inherit_home, in_root, timeout, state, state_end })
         }
         Step::Close { from, root, proc, keep } => program::close(init, from, root, proc, keep),
         Step::Fifo { from, close_from } => program::fifo(init, from, close_from),

@@ -59,17 +59,15 @@ fn ordinary_root(asked: &Asked<'_>) -> Option<(u32, u32)> {
     (asked.has_new("user") && nix::unistd::geteuid().is_root() && uid != 0).then_some((uid, gid))
 }
 
-/// Who has to get to the root file system through every directory above it. Asked of the kernel, as that user.
+/// Who has to get into the root file system; to it, we lead. Asked of the kernel, as that user.
 fn reachable(findings: &mut Findings, asked: &Asked<'_>, path: &Path) {
     let Some((uid, gid)) = ordinary_root(asked) else { return };
-    let closed = path.ancestors().filter(|dir| *dir != Path::new("/")).filter(|dir| {
-        let how = OpenHow::new().flags(OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC);
-        // `.` in it is what takes the permission to search it.
-        as_user(uid, gid, || openat2(AT_FDCWD, &dir.join("."), how)) == Err(Errno::EACCES)
-    });
-    if let Some(dir) = closed.last() {
-        let detail = format!("user {uid}, who is the container's root, may not enter {}", dir.display());
-        findings.error("root", detail, "/linux/uidMappings").remedy(format!("chmod o+x {}", dir.display()));
+    let handle = OpenHow::new().flags(OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC);
+    let Ok(root) = openat2(AT_FDCWD, path, handle) else { return };
+    // `.` in it is what takes the permission to search it.
+    if as_user(uid, gid, || openat2(&root, ".", handle)) == Err(Errno::EACCES) {
+        let detail = format!("user {uid}, who is the container's root, may not enter {}", path.display());
+        findings.error("root", detail, "/linux/uidMappings").remedy(format!("chmod o+x {}", path.display()));
     }
 }
 

@@ -106,8 +106,7 @@ fn mounts(findings: &mut Findings, asked: &Asked<'_>) {
         let options = mount_options::parse(&mount.options);
         let attributes = options.rec_attr_set != 0 || options.rec_attr_clr != 0;
         let idmap = options.idmap.is_some() || !mount.uid_mappings.is_empty();
-        let tree = options.is_bind() && asked.has_user_namespace();
-        if (attributes || idmap || tree) && !probe::has(probe::MOUNT_SETATTR) {
+        if (attributes || idmap) && !probe::has(probe::MOUNT_SETATTR) {
             findings
                 .error("mounts", "this mount takes mount_setattr (Linux 5.12)", format!("/mounts/{i}"))
                 .remedy(UPDATE);

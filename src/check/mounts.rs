@@ -1,15 +1,19 @@
 //! Mounts: whether the sources are there, the destinations can be, and the ids can be mapped.
 
+use std::os::fd::AsFd;
 use std::path::Path;
 
 use nix::errno::Errno;
+use nix::fcntl::{OFlag, open};
+use nix::sys::stat::Mode;
 use nix::sys::statvfs::{FsFlags, statvfs};
 
 use super::{Asked, Findings, files, stat_failed};
+use crate::error::Error;
 use crate::launch::trees;
-use crate::plan::parent::Idmap;
+use crate::spec::Mount;
 use crate::spec::mount_options::{self, MountOptions};
-use crate::spec::{IdMapping, Mount};
+use crate::sys::mount::open_tree_clone;
 
 pub(super) fn look(findings: &mut Findings, asked: &Asked<'_>, bundle: &Path) {
     for (i, mount) in asked.spec.mounts.iter().enumerate() {
@@ -80,19 +84,19 @@ fn id_map(
     if options.idmap.is_none() && mount.uid_mappings.is_empty() && mount.gid_mappings.is_empty() {
         return;
     }
-    let idmap = Idmap {
-        uids: mount.uid_mappings.clone(),
-        gids: mount.gid_mappings.clone(),
-        recursive: options.idmap.is_some_and(|idmap| idmap.recursive),
-        user_namespace: asked
-            .linux
-            .namespaces
-            .iter()
-            .find(|n| n.kind == "user" && !n.path.is_empty())
-            .map(|n| n.path.clone()),
+    let all = options.idmap.is_some_and(|idmap| idmap.recursive);
+    let maps = match mount.uid_mappings.is_empty() {
+        true => (&asked.linux.uid_mappings, &asked.linux.gid_mappings),
+        false => (&mount.uid_mappings, &mount.gid_mappings),
     };
-    let maps: (Vec<IdMapping>, Vec<IdMapping>) = (asked.linux.uid_mappings.clone(), asked.linux.gid_mappings.clone());
-    match trees::clone(&source.to_string_lossy(), idmap.recursive, Some(&idmap), &maps) {
+    let flags = OFlag::O_PATH | OFlag::O_CLOEXEC;
+    let name = source.display();
+    let tried = trees::user_namespace(maps.0, maps.1).and_then(|userns| {
+        let at = open(source, flags, Mode::empty()).map_err(|e| Error::sys(format!("open {name}"), e))?;
+        let tree = open_tree_clone(at.as_fd(), all).map_err(|e| Error::sys(format!("open_tree {name}"), e))?;
+        trees::map_ids(&tree, &name.to_string(), all, all, &userns)
+    });
+    match tried {
         Ok(_) => findings.ok("mounts", format!("{} can be id-mapped", source.display()), field),
         Err(e) => findings.failure("mounts", e, field),
     }

@@ -12,7 +12,8 @@ use nix::unistd::{Uid, write};
 
 use super::hooks::{self, Moment};
 use super::sync::{Heard, Sync, Trouble};
-use super::{failure, idmaps, trees};
+use super::trees::Trees;
+use super::{failure, idmaps};
 use crate::cgroup::systemd::{Manager, Scope, Unit};
 use crate::cgroup::{Cgroup, Denied, OwnedCgroup, Paths, Settings};
 use crate::error::{Context, Errno, Error, Result};
@@ -380,16 +381,11 @@ impl<'a> Execution<'a> {
     }
 
     fn trees(&mut self, first: u32) -> Result<()> {
-        let pid = self.pid()?;
+        let mut trees = Trees::new(self.pid()?, &self.maps);
         let first = usize::try_from(first).unwrap_or(usize::MAX);
-        for (i, place) in self.plan.places.iter().enumerate().skip(first) {
-            if let (Place::Tree { source, recursive, idmap, detached, field }, Some(to)) =
-                (place, self.places.get_mut(i))
-            {
-                let tree = match detached {
-                    true => trees::clone(source, *recursive, idmap.as_ref(), &self.maps),
-                    false => trees::find(pid, source),
-                };
+        for (place, to) in self.plan.places.iter().zip(&mut self.places).skip(first) {
+            if let Place::Tree { source, recursive, given, field } = place {
+                let tree = trees.open(source, *recursive, given);
                 *to = Some(tree.map_err(|e| e.field(field.as_str()))?);
             }
         }

@@ -72,6 +72,13 @@ pub fn create(request: &Request<'_>, facts: &Facts) -> Result<Plan> {
     let cgroup = Cgroup::of(request, resources, linux, facts)?;
     let by_unit = cgroup.unit.as_ref().is_some_and(|unit| !unit.is_slice());
     let doors = entering::doors(p, facts, by_unit);
+    let propagation = mounts::root_propagation(&linux.rootfs_propagation)?;
+    let shared = propagation.contains(MountFlags::SHARED);
+    let slave = propagation.contains(MountFlags::SLAVE);
+    let unbindable = propagation.contains(MountFlags::UNBINDABLE);
+    // Without `r` it is said of `/` alone: the mounts below it are still the host's peers.
+    let tied = shared || !unbindable && !propagation.contains(MountFlags::REC);
+    let root_places = mounts::root_places(p, &rootfs, tied, &enter, facts);
     let mut drafts = mounts::draft(request, linux, &enter, facts, p)?;
 
     // ---- before there is a process ----------------------------------------------------------------------------------
@@ -123,12 +130,6 @@ pub fn create(request: &Request<'_>, facts: &Facts) -> Result<Plan> {
     // ---- the root file system ---------------------------------------------------------------------------------------
     // Modes are what we say, until the container's own mask is set.
     p.always(Step::Umask { mode: 0 });
-    let propagation = mounts::root_propagation(&linux.rootfs_propagation)?;
-    let shared = propagation.contains(MountFlags::SHARED);
-    let slave = propagation.contains(MountFlags::SLAVE);
-    let unbindable = propagation.contains(MountFlags::UNBINDABLE);
-    // Without `r` it is said of `/` alone: the mounts below it are still the host's peers.
-    let tied = shared || !unbindable && !propagation.contains(MountFlags::REC);
     if has_mount_ns {
         // What is unbindable could not become the root either: that comes at the end.
         let flags = if unbindable { MountFlags::PRIVATE.with(MountFlags::REC) } else { propagation };
@@ -136,10 +137,12 @@ pub fn create(request: &Request<'_>, facts: &Facts) -> Result<Plan> {
         if tied {
             // What is mounted for the container must not show up on the host.
             let flags = if slave { MountFlags::SLAVE } else { MountFlags::PRIVATE };
-            p.child(Step::PrivateParent { path: c(&rootfs, "/root/path")?, flags }, "/root/path");
+            let from = root_places.mount;
+            p.child(Step::PrivateParent { path: c(&rootfs, "/root/path")?, from, flags }, "/root/path");
         }
     }
-    p.child(Step::Root { path: c(&rootfs, "/root/path")?, bind: has_mount_ns }, "/root/path");
+    let from = root_places.root;
+    p.child(Step::Root { path: c(&rootfs, "/root/path")?, from, bind: has_mount_ns }, "/root/path");
     if has_mount_ns {
         mounts::mount_all(p, &mut drafts);
         devices::populate(p, linux, &drafts, enter.has(Namespaces::USER) || facts.in_user_namespace)?;
@@ -158,7 +161,7 @@ pub fn create(request: &Request<'_>, facts: &Facts) -> Result<Plan> {
         }
         p.parent_says(Barrier::HooksRun);
     }
-    process::hooks(p, request, "createContainer", &hooks.create_container, &rootfs, &enter)?;
+    process::hooks(p, request, "createContainer", &hooks.create_container, &enter)?;
 
     // ---- away from the host -----------------------------------------------------------------------------------------
     let masks = has_mount_ns && !linux.masked_paths.is_empty();
@@ -230,7 +233,7 @@ pub fn create(request: &Request<'_>, facts: &Facts) -> Result<Plan> {
     if let Some(from) = fifo {
         p.always(Step::Fifo { from, close_from: options.extra_descriptors.saturating_add(3) });
     }
-    process::hooks(p, request, "startContainer", &hooks.start_container, "", &enter)?;
+    process::hooks(p, request, "startContainer", &hooks.start_container, &enter)?;
     p.child(process::execute(program, options)?, "/process/args");
     plan.check()?;
     Ok(plan)

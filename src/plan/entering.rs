@@ -63,25 +63,24 @@ impl Entering {
         self.joined.iter().find(|(k, _)| *k == kind).map(|(_, slot)| *slot)
     }
 
-    /// The file of a namespace that is joined.
-    pub fn joined_path(&self, kind: Namespaces, p: &Plan) -> Option<String> {
-        let slot = self.place_of(kind).and_then(|s| usize::try_from(s.0).ok())?;
-        match p.places.get(slot) {
-            Some(Place::Namespace { path, .. }) => Some(path.clone()),
-            _ => None,
-        }
-    }
-
     /// True if this runtime has to write the maps of a user namespace.
     fn maps(&self) -> bool {
         self.new.contains(Namespaces::USER)
+    }
+
+    /// Those that the process has to make itself, not clone3(2). A cgroup namespace is rooted at the cgroup of its maker at that
+    /// moment, which in clone3(2) would be ours. And what shows who owns it (/proc/net, /sys/class/net, /dev/mqueue) keeps the
+    /// root of its user namespace of that moment, who is nobody before the maps are written.
+    fn late(&self) -> Namespaces {
+        let owned = Namespaces::NET.with(Namespaces::IPC);
+        let late = if self.maps() { Namespaces::CGROUP.with(owned) } else { Namespaces::CGROUP };
+        Namespaces(self.new.0 & late.0)
     }
 }
 
 /// The runtime's steps up to a running `dunnage-init`. `by_unit`: systemd gives it a cgroup when it is there.
 pub fn spawn(p: &mut Plan, e: &Entering, facts: &Facts, by_unit: bool, linux: &Linux) {
-    // A cgroup namespace is rooted at the cgroup of its maker at that moment: in clone3(2) that would be ours.
-    let namespaces = if e.staged { Namespaces::none() } else { e.new.without(Namespaces::CGROUP) };
+    let namespaces = if e.staged { Namespaces::none() } else { e.new.without(e.late()) };
     let maps_first = namespaces.contains(Namespaces::USER);
     p.parent(ParentStep::Spawn {
         namespaces,
@@ -95,9 +94,6 @@ pub fn spawn(p: &mut Plan, e: &Entering, facts: &Facts, by_unit: bool, linux: &L
         p.parent(ParentStep::Tell(Barrier::IdMaps));
     }
     p.parent(ParentStep::Affinity(ALL_CPUS.to_vec()));
-    if let Some(first) = p.places.iter().position(|place| matches!(place, Place::Tree { .. })) {
-        p.parent(ParentStep::Trees(u32::try_from(first).unwrap_or(u32::MAX)));
-    }
 }
 
 fn id_maps(linux: &Linux) -> ParentStep {
@@ -129,28 +125,22 @@ pub fn enter_cgroups(p: &mut Plan, (first, count): Doors) {
 
 /// The child's first steps. With systemd (`by_unit`) it waits to be taken over before it does anything.
 pub fn enter(p: &mut Plan, e: &Entering, doors: Doors, by_unit: bool, linux: &Linux) -> Result<()> {
-    if !by_unit {
-        enter_cgroups(p, doors);
-    }
-    for first in (p.sent()..p.places.len()).step_by(PER_MESSAGE) {
-        let first = Slot(u32::try_from(first).unwrap_or(u32::MAX));
-        p.parent(ParentStep::Tell(Barrier::Entered));
-        p.always(Step::Wait { barrier: Barrier::Entered, first });
-    }
     if by_unit {
-        if p.sent() == p.places.len() {
-            p.parent_says(Barrier::Entered);
-        }
-        enter_cgroups(p, doors);
+        p.parent(ParentStep::Tell(Barrier::Entered));
+        p.always(Step::Wait { barrier: Barrier::Entered, first: doors.0 });
     }
+    enter_cgroups(p, doors);
     if p.places.len() > MAX_PLACES {
         let text =
             format!("{} mounts of the host's are more than a user namespace's container can be given", p.places.len());
         return Err(Error::new(text).field("/mounts"));
     }
     if e.staged {
-        return staged(p, e, linux);
+        staged(p, e, linux)?;
+        trees(p);
+        return Ok(());
     }
+    trees(p);
     p.always(Step::Hide {});
     for (kind, from) in &e.joined {
         // The pid namespace is the parent's to join: it is for children.
@@ -158,10 +148,21 @@ pub fn enter(p: &mut Plan, e: &Entering, doors: Doors, by_unit: bool, linux: &Li
             p.child(Step::Join { from: *from, kinds: *kind, retry: false }, namespace_field(p, *from));
         }
     }
-    if e.new.contains(Namespaces::CGROUP) {
-        p.child(Step::Unshare { kinds: Namespaces::CGROUP }, "/linux/namespaces");
+    if !e.late().is_empty() {
+        p.child(Step::Unshare { kinds: e.late() }, "/linux/namespaces");
     }
     Ok(())
+}
+
+/// The parts of the host's tree, found in the mount namespace of the process, which by now is the container's.
+fn trees(p: &mut Plan) {
+    let Some(first) = p.places.iter().position(|place| matches!(place, Place::Tree { .. })) else { return };
+    p.parent(ParentStep::Trees(u32::try_from(first).unwrap_or(u32::MAX)));
+    for first in (first..p.places.len()).step_by(PER_MESSAGE) {
+        let first = Slot(u32::try_from(first).unwrap_or(u32::MAX));
+        p.parent(ParentStep::Tell(Barrier::Entered));
+        p.always(Step::Wait { barrier: Barrier::Entered, first });
+    }
 }
 
 fn namespace_field(p: &Plan, slot: Slot) -> String {

@@ -8,7 +8,7 @@ use dunnage_steps::{Owned, Slot, Step};
 use super::compile::Request;
 use super::entering::Entering;
 use super::facts::Facts;
-use super::parent::{Idmap, Place};
+use super::parent::{Given, Idmap, Place};
 use super::{Plan, c, clean};
 use crate::cgroup::host::Version;
 use crate::error::{Error, Result};
@@ -160,23 +160,22 @@ fn bind(one: &One<'_>, e: &Entering, facts: &Facts, p: &mut Plan) -> Result<Draf
     let not_attributes = MountFlags::BIND.with(MountFlags::REC).with(MountFlags::REMOUNT);
     let remount = !flags.without(not_attributes).is_empty() || options.cleared != 0;
     let mapped = options.idmap.is_some() || !mount.uid_mappings.is_empty() || !mount.gid_mappings.is_empty();
-    let idmap = mapped.then(|| Idmap {
-        uids: mount.uid_mappings.clone(),
-        gids: mount.gid_mappings.clone(),
-        recursive: options.idmap.is_some_and(|i| i.recursive),
-        user_namespace: e.joined_path(Namespaces::USER, p),
-    });
-    // A staged container has no mount namespace of its own yet when it is sent.
-    let detached = mapped || e.staged;
-    // Mapped ids are the host's to set; and the root of a user namespace may not get to where the source is. (Without
-    // privilege over the host there is nothing that we could do for it.)
-    let from = if mapped || e.has(Namespaces::USER) && facts.euid == 0 {
-        p.place(Place::Tree { source: source.clone(), recursive, idmap, detached, field: field.into() })
+    // Mapped ids are the host's to set.
+    let given = if mapped {
+        Some(Given::Mapped(Idmap {
+            uids: mount.uid_mappings.clone(),
+            gids: mount.gid_mappings.clone(),
+            recursive: options.idmap.is_some_and(|i| i.recursive),
+        }))
     } else {
-        Slot::NONE
+        out_of_reach(e, facts).then_some(Given::Handle)
+    };
+    let from = match given {
+        Some(given) => p.place(Place::Tree { source: source.clone(), recursive, given, field: field.into() }),
+        None => Slot::NONE,
     };
     let step = Step::Bind {
-        source: if from == Slot::NONE { c(&source, field)? } else { c"".into() },
+        source: c(&source, field)?,
         from,
         dest: c(dest, field)?,
         recursive,
@@ -186,11 +185,41 @@ fn bind(one: &One<'_>, e: &Entering, facts: &Facts, p: &mut Plan) -> Result<Draf
         in_proc: is_allowed_in_proc(dest),
         procfs: dest == "/proc",
         optional: false,
-        detached,
+        detached: mapped,
     };
     let mut draft = Draft { dest: dest.into(), bind: true, steps: vec![step], read_only: false, field: field.into() };
     after(&mut draft, options);
     Ok(draft)
+}
+
+/// The root of a user namespace may not get to where something of the host's is. (Without privilege over the host there is nothing
+/// that we could do for it.)
+fn out_of_reach(e: &Entering, facts: &Facts) -> bool {
+    e.has(Namespaces::USER) && facts.euid == 0
+}
+
+/// Where the root and the mount that it is on are found, if the container could not get there itself.
+#[derive(Debug, Clone, Copy)]
+pub struct RootPlaces {
+    /// The directory.
+    pub root: Slot,
+    /// The top of its mount.
+    pub mount: Slot,
+}
+
+/// Gives them their places. `tied`: the mount is needed too.
+pub fn root_places(p: &mut Plan, rootfs: &str, tied: bool, e: &Entering, facts: &Facts) -> RootPlaces {
+    let mut places = RootPlaces { root: Slot::NONE, mount: Slot::NONE };
+    if e.has(Namespaces::MOUNT) && out_of_reach(e, facts) {
+        let mut find = |given| {
+            p.place(Place::Tree { source: rootfs.to_owned(), recursive: false, given, field: "/root/path".into() })
+        };
+        places.root = find(Given::Handle);
+        if tied {
+            places.mount = find(Given::Mount);
+        }
+    }
+    places
 }
 
 /// Recursive attributes, then propagation, in the order given.

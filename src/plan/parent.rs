@@ -86,7 +86,7 @@ pub enum ParentStep {
         /// Group ids.
         gids: Vec<IdMapping>,
     },
-    /// Clones the trees in the places from this one on; they go with `entered`.
+    /// Opens the trees in the places from this one on; they go with `entered`.
     Trees(u32),
     /// Tells the child.
     Tell(Barrier),
@@ -146,14 +146,23 @@ pub enum Place {
         source: String,
         /// With what is mounted below.
         recursive: bool,
-        /// With mapped ids.
-        idmap: Option<Idmap>,
-        /// Copied by us. Otherwise it is only found by us, in the container's mount namespace, and copied there: then the kernel
-        /// has locked what its flags forbid (mount_namespaces(7)).
-        detached: bool,
+        /// What is given of it.
+        given: Given,
         /// The field that asks for it.
         field: String,
     },
+}
+
+/// What the container is given of the host's tree. All of it is of the container's mount namespace, where the kernel has locked the
+/// flags that it may not take away (mount_namespaces(7)).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Given {
+    /// A handle, found with our rights.
+    Handle,
+    /// A handle of the top of the mount that it is on.
+    Mount,
+    /// A copy, with mapped ids.
+    Mapped(Idmap),
 }
 
 /// How the ids of a mount are mapped.
@@ -165,8 +174,6 @@ pub struct Idmap {
     pub gids: Vec<IdMapping>,
     /// The whole tree, not its top mount alone.
     pub recursive: bool,
-    /// The user namespace that the container joins, by its file: its maps are those that count if none are given here.
-    pub user_namespace: Option<String>,
 }
 
 impl fmt::Display for ParentStep {
@@ -281,17 +288,18 @@ impl fmt::Display for Place {
             Place::InitRoot => f.write_str("init-root"),
             Place::Door { hierarchy, .. } => write!(f, "cgroup {hierarchy}"),
             Place::Fifo => f.write_str("fifo"),
-            Place::Tree { source, recursive, idmap, detached, field } => {
+            Place::Tree { source, recursive, given, field } => {
                 write!(f, "tree {source}")?;
                 if *recursive {
                     f.write_str(" recursive=true")?;
                 }
-                if *detached {
-                    f.write_str(" copied=true")?;
-                }
-                if let Some(idmap) = idmap {
-                    f.write_str(if idmap.recursive { " ridmap" } else { " idmap" })?;
-                    maps(f, &idmap.uids, &idmap.gids)?;
+                match given {
+                    Given::Handle => (),
+                    Given::Mount => f.write_str(" mount=true")?,
+                    Given::Mapped(idmap) => {
+                        f.write_str(if idmap.recursive { " copied=true ridmap" } else { " copied=true idmap" })?;
+                        maps(f, &idmap.uids, &idmap.gids)?;
+                    }
                 }
                 write!(f, "  # {field}")
             }

@@ -265,7 +265,7 @@ fn name_of(entry: &str) -> &str {
 }
 
 /// Hooks that run in the container: createContainer and startContainer.
-pub fn hooks(p: &mut Plan, r: &Request<'_>, name: &str, hooks: &[Hook], dir: &str, e: &Entering) -> Result<()> {
+pub fn hooks(p: &mut Plan, r: &Request<'_>, name: &str, hooks: &[Hook], e: &Entering) -> Result<()> {
     if hooks.is_empty() {
         return Ok(());
     }
@@ -286,7 +286,7 @@ pub fn hooks(p: &mut Plan, r: &Request<'_>, name: &str, hooks: &[Hook], dir: &st
             args: cs(args, &field)?,
             env: cs(hook.env.as_ref().unwrap_or(&inherited), &field)?,
             inherit_home: home && hook.env.is_none(),
-            dir: c(dir, "")?,
+            in_root: before_start,
             timeout: hook.timeout.and_then(|s| u64::try_from(s).ok()).unwrap_or(0).saturating_mul(1000),
             state: c(&state, "")?,
             state_end: c(&state_end, "")?,

@@ -139,10 +139,11 @@ steps! {
     /// Sets the propagation of `/`.
     Propagation "propagation" { flags: MountFlags }
     /// Makes the mount that holds `path` private, so that what is mounted below does not reach the host. Only the mount
-    /// that `path` is on, found by mount ids.
-    PrivateParent "private-parent" { path: Str, flags: MountFlags }
-    /// Keeps the directory as the root of what follows; with `bind` after binding it on itself.
-    Root "root" { path: Str, bind: bool }
+    /// that `path` is on, found by mount ids, or by the handle in `from`.
+    PrivateParent "private-parent" { path: Str, from: Slot, flags: MountFlags }
+    /// Keeps the directory as the root of what follows; with `bind` after binding it on itself, by its handle in `from` if there
+    /// is one.
+    Root "root" { path: Str, from: Slot, bind: bool }
     /// Makes the directory in a place the root, of the process and of what follows. No descriptor: `/` is it.
     InitRoot "init-root" { from: Slot }
     /// Mounts a file system at `dest` inside the root. With `keep_mode` (tmpfs) an existing directory's mode is kept;
@@ -153,7 +154,7 @@ steps! {
     /// Binds `source` of the host, or the tree in the place `from`, at `dest` inside the root. With `remount` its flags become
     /// exactly `set`, except those that the kernel has locked; locked ones that are in `clear` are an error.
     /// With `procfs` it has to be a procfs; with `optional` a source that is not there is skipped. What is in
-    /// `from` is a copy already if `detached`; then no flag of it that `clear` does not name is cleared.
+    /// `from` is a copy already if `detached`, else a handle.
     Bind "bind" { source: Str, from: Slot, dest: Str, recursive: bool, remount: bool, set: Attr, clear: Attr, in_proc: bool, procfs: bool, optional: bool, detached: bool }
     /// Sets attributes of the mount made last and of all below it.
     Attributes "attributes" { set: Attr, clear: Attr }
@@ -233,9 +234,9 @@ steps! {
     Home "home" { uid: u32 }
     /// Finds the program: as the user, in the working directory, by `path` (the value of PATH).
     Find "find" { program: Str, path: Str }
-    /// Runs a hook in the container. Its state document is `state`, this process's pid, then `state_end`; without
-    /// `state_end` it is `state` alone.
-    Hook "hook" { name: Str, index: u32, path: Str, args: Strs, env: Strs, inherit_home: bool, dir: Str, timeout: u64, state: Str, state_end: Str }
+    /// Runs a hook in the container, with `in_root` in the directory of its root. Its state document is `state`, this process's
+    /// pid, then `state_end`; without `state_end` it is `state` alone.
+    Hook "hook" { name: Str, index: u32, path: Str, args: Strs, env: Strs, inherit_home: bool, in_root: bool, timeout: u64, state: Str, state_end: Str }
     /// Closes all descriptors from `from` on but the sync socket, with `root` that of the root, with `proc` that of the private
     /// procfs, and the one in the place `keep`.
     Close "close" { from: u32, root: bool, proc: bool, keep: Slot }

@@ -28,6 +28,7 @@ mod errors;
 mod events;
 mod exec;
 mod hooks;
+mod idmapped;
 mod inspect;
 mod interop;
 mod landlock;

@@ -2,9 +2,9 @@
 
 use crate::common::mount::mount_at;
 use crate::common::pty::{Receiver, Terminal};
-use crate::common::{case, host, json, until};
+use crate::common::{Beside, Bundle, case, host, json, until};
 use std::fs;
-use std::os::unix::fs::{MetadataExt, chown};
+use std::os::unix::fs::{MetadataExt, PermissionsExt, chown};
 
 #[test]
 fn default_mounts_and_masks() {
@@ -60,7 +60,7 @@ fn a_source_behind_a_closed_directory() {
         let closed = b.path("closed");
         fs::create_dir(&closed).unwrap();
         fs::write(closed.join("file"), "inside").unwrap();
-        fs::set_permissions(&closed, std::os::unix::fs::PermissionsExt::from_mode(0o700)).unwrap();
+        fs::set_permissions(&closed, fs::Permissions::from_mode(0o700)).unwrap();
         b.user_namespace()
             .mount(json!({"destination": "/mnt/f", "source": closed.join("file"), "options": ["bind", "ro"]}));
         b.sh("cat /mnt/f").run().ok().says("inside");
@@ -196,5 +196,85 @@ fn hooks_see_the_hosts_pid() {
             b.script("hook", &format!("pid=$(sed 's/.*\"pid\":\\([0-9]*\\).*/\\1/'); cat /proc/$pid/uid_map > {out}"));
         b.user_namespace().set("/hooks/createRuntime", json!([{"path": path}])).args(&["/bin/true"]).run().ok();
         until("the hook's file", || host::read(&out).split_whitespace().eq(["0", "100000", "65536"]));
+    });
+}
+
+/// The kernel fixes the owner of these when their namespaces are made.
+#[test]
+fn what_namespaces_show_belongs_to_root() {
+    case(|b| {
+        b.user_namespace().all_capabilities(&["CAP_NET_ADMIN"]);
+        let at = b.config["mounts"].as_array().unwrap().iter().position(|m| m["destination"] == "/sys").unwrap();
+        b.set(&format!("/mounts/{at}/options"), json!(["nosuid", "noexec", "nodev"]));
+        b.sh("stat -c %u /proc/net/dev /sys/class/net/lo/mtu /dev/mqueue
+              echo 1400 > /sys/class/net/lo/mtu && cat /sys/class/net/lo/mtu");
+        b.run().ok().says("0\n0\n0\n1400");
+    });
+}
+
+/// A user namespace that others hold, as a pod's sandbox does, with the maps of [`Bundle::user_namespace`].
+fn held(b: &mut Bundle) -> Beside {
+    let holder = Beside::spawn(&["unshare", "-U", "sleep", "100"]);
+    let pid = holder.pid();
+    until("unshare to have done it", || host::namespace(pid, "user") != host::own_namespace("user"));
+    for map in ["uid_map", "gid_map"] {
+        fs::write(format!("/proc/{pid}/{map}"), "0 100000 65536\n").unwrap();
+    }
+    b.user_namespace().namespace("user", Some(&format!("/proc/{pid}/ns/user")));
+    holder
+}
+
+/// Only the host's root gets there: the runtime leads the way, whoever makes the user namespace, and whatever the propagation.
+#[test]
+fn a_root_behind_a_closed_directory() {
+    case(|b| {
+        b.user_namespace();
+        for (mode, propagation) in [(0o700, "rslave"), (0o710, "rprivate"), (0o700, "slave"), (0o700, "shared")] {
+            fs::set_permissions(b.bundle(), fs::Permissions::from_mode(mode)).unwrap();
+            b.set("/linux/rootfsPropagation", propagation);
+            b.sh("stat -c %u:%g /").run().ok().says("0:0");
+        }
+        let log = b.path("log").display().to_string();
+        let hook = b.script("hook", &format!("(pwd; id -u; stat -c %u .) > {log}"));
+        fs::write(&log, "").unwrap();
+        chown(&log, Some(100_000), None).unwrap();
+        b.set("/hooks/createContainer", json!([{"path": hook, "env": ["PATH=/usr/bin:/bin"]}]));
+        let _holder = held(b);
+        b.run().ok().says("0:0");
+        assert_eq!(host::read(&log), format!("{}\n0\n0", b.rootfs("").display().to_string().trim_end_matches('/')));
+    });
+}
+
+/// As [`binds_keep_what_is_locked`], for a container of a pod.
+#[test]
+fn flags_stay_locked_in_a_user_namespace_that_is_joined() {
+    case(|b| {
+        let _holder = held(b);
+        b.all_capabilities(&["CAP_SYS_ADMIN"]);
+        let source = b.path("source").display().to_string();
+        let setup = format!("mkdir {source} && mount -t tmpfs -o ro,nosuid,nodev tmpfs {source} && exec \"$@\"");
+        b.wrap(&["unshare", "-m", "sh", "-c", &setup, "sh"]);
+        b.mount(json!({"destination": "/mnt", "source": source, "options": ["bind"]}));
+        b.sh("for f in rw suid dev; do mount -o remount,bind,$f /mnt && echo $f; done; grep ' /mnt ' /proc/self/mountinfo");
+        let out = b.run();
+        assert!(out.out.contains(" /mnt ro,nosuid,nodev,") && out.out.lines().count() == 1, "{out}");
+    });
+}
+
+/// As engines mount it: what is written belongs to the mapped user, what is another's is nobody's.
+#[test]
+fn an_overlay_as_root() {
+    case(|b| {
+        b.user_namespace().set("/root/readonly", false);
+        let dir = b.path("layers").display().to_string();
+        let setup = format!(
+            "mkdir {dir} && mount -t tmpfs -o mode=755 t {dir} && cd {dir} && mkdir u w m o && chown 100000:100000 u && touch o/others &&
+             mount -t overlay overlay -o lowerdir=o:{},upperdir=u,workdir=w m && \"$@\"; stat -c %u:%g u/new",
+            b.rootfs("").display()
+        );
+        b.set("/root/path", format!("{dir}/m"));
+        b.wrap(&["unshare", "-m", "sh", "-c", &setup, "sh"]);
+        b.sh("stat -c %u:%g / /others /bin/busybox; touch /new; touch /others 2>&1; true");
+        b.run().ok().says("0:0\n65534:65534\n0:0\ntouch: /others: Permission denied\n100000:100000");
     });
 }
