@@ -1,12 +1,12 @@
 //! The annotation `io.dunnage.landlock`: what it leaves of the file system, that it never gives anything, what is refused.
 
 use crate::common::pty::{Receiver, Terminal};
-use crate::common::{Bundle, Value, case, json, strings};
+use crate::common::{Bundle, Value, case, json, patience, strings, until};
 use crate::robustness::without;
 use nix::libc;
 use std::fs;
 use std::os::unix::fs::{PermissionsExt, symlink};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 const FIELD: &str = "/annotations/io.dunnage.landlock";
 
@@ -25,15 +25,7 @@ fn directories(b: &mut Bundle) {
             b.file(&format!("{dir}/{file}"), 0o666, "x");
         }
         b.file(&format!("{dir}/program"), 0o777, fs::read(b.rootfs("payload")).unwrap());
-        let device = b.rootfs(dir).join("device");
-        nix::sys::stat::mknod(
-            &device,
-            nix::sys::stat::SFlag::S_IFCHR,
-            nix::sys::stat::Mode::from_bits_truncate(0o666),
-            nix::sys::stat::makedev(1, 3),
-        )
-        .unwrap();
-        for path in [b.rootfs(dir), b.rootfs(dir).join("from"), b.rootfs(dir).join("to"), device] {
+        for path in [b.rootfs(dir), b.rootfs(dir).join("from"), b.rootfs(dir).join("to")] {
             fs::set_permissions(path, fs::Permissions::from_mode(0o777)).unwrap();
         }
     }
@@ -68,8 +60,6 @@ const KINDS: &[(&str, [i64; 3])] = &[
     ("link to /w", [18, 0, 18]),
     ("unlink", [13, 0, 13]),
     ("rmdir", [13, 0, 13]),
-    // ENOTTY: the device was asked.
-    ("ioctl", [13, 25, 13]),
 ];
 
 fn compare(said: &Value, column: usize, who: &str) {
@@ -85,6 +75,8 @@ fn access<'a>(b: &'a mut Bundle, dir: &str) -> &'a mut Bundle {
 
 type Who = (&'static str, fn(&mut Bundle));
 
+const CAPABLE: &str = "root with capabilities";
+
 const WHO: &[Who] = &[
     ("root", |_| ()),
     ("root without no_new_privs", |b| {
@@ -93,7 +85,7 @@ const WHO: &[Who] = &[
     ("a user", |b| {
         b.set("/process/user", json!({"uid": 1000, "gid": 1000})).set("/process/noNewPrivileges", false);
     }),
-    ("a user with every capability", |b| {
+    (CAPABLE, |b| {
         let all =
             ["CAP_DAC_OVERRIDE", "CAP_SYS_ADMIN", "CAP_MKNOD", "CAP_FOWNER", "CAP_DAC_READ_SEARCH", "CAP_MAC_ADMIN"];
         b.all_capabilities(&all);
@@ -113,8 +105,8 @@ fn every_kind_of_access() {
         directories(b);
         for dir in ["/r", "/w", "/n"] {
             let said = access(b, dir).run().ok().json();
-            for (kind, expected) in KINDS.iter().filter(|(kind, _)| *kind != "ioctl") {
-                assert_eq!(said[kind], json!("ok"), "{kind} {dir}, {expected:?}");
+            for (kind, _) in KINDS {
+                assert_eq!(said[kind], json!("ok"), "{kind} {dir}");
             }
         }
         let base = b.config.clone();
@@ -124,8 +116,31 @@ fn every_kind_of_access() {
             landlock(b, &["/payload", "/r"], &["/w"]);
             fresh(b);
             for (column, dir) in ["/r", "/w", "/n"].iter().enumerate() {
-                compare(&access(b, dir).run().ok().json(), column, &format!("{who} in {dir}"));
+                let said = access(b, dir).run().ok().json();
+                compare(&said, column, &format!("{who} in {dir}"));
+                if *who == CAPABLE {
+                    assert_eq!(said["mknod"], [json!(13), json!("ok"), json!(13)][column], "{dir}");
+                }
             }
+        }
+    });
+}
+
+#[test]
+fn ioctl_on_devices() {
+    case(|b| {
+        b.set(
+            "/linux/devices",
+            json!([{"path": "/dev/device", "type": "c", "major": 1, "minor": 3, "fileMode": 0o666}]),
+        );
+        for (read, write, expected) in [
+            (&["/payload", "/dev"][..], &[][..], libc::EACCES),
+            (&["/payload"], &["/dev"], libc::ENOTTY), // The device was asked.
+            (&["/payload"], &["/dev/device"], libc::ENOTTY),
+            (&["/payload"], &[], libc::EACCES),
+        ] {
+            let said = access(landlock(b, read, write), "/dev").run().ok().json();
+            assert_eq!(said["ioctl"], json!(expected), "{read:?} {write:?}: {said:#}");
         }
     });
 }
@@ -340,7 +355,7 @@ fn values_that_are_refused() {
             .set("/annotations/io.dunnage.landlock={\"write\":[\"~1", "\"]}")
             .run()
             .fails(1, "not known: this version");
-        assert!(begun.elapsed() < Duration::from_secs(5), "{:?}", begun.elapsed());
+        assert!(begun.elapsed() < patience(5), "{:?}", begun.elapsed());
         // As many as there may be.
         let most: Vec<String> = (0..255).map(|i| format!("/many/{i}")).chain(["/bin".into()]).collect();
         most.iter().for_each(|path| fs::create_dir_all(b.rootfs(path)).unwrap());
@@ -414,6 +429,38 @@ fn a_kernel_without_landlock() {
         without(b.command(&["exec", &b.id, "true"]), &[libc::SYS_landlock_create_ruleset])
             .output()
             .fails(255, "this kernel has no Landlock");
+    });
+}
+
+/// The other consequences that docs/landlock.md names.
+#[test]
+fn consequences() {
+    case(|b| {
+        directories(b);
+        let line = "cat /proc/1/environ > /dev/null && echo seen; chmod 640 /n/file && echo changed; echo $HOME";
+        b.set("/process/env", json!(["PATH=/bin"])).args(&["/bin/sleep", "100"]).run_detached();
+        b.exec(&["sh", "-c", line]).ok().says("seen\nchanged\n/root");
+        b.rt(&["delete", "--force", &b.id]).ok();
+        landlock(b, &["/bin", "/proc", "/r/file", "/r/from"], &[]).run_detached();
+        let out = b.exec(&["sh", "-c", line]).says("changed\n/");
+        assert!(out.err.contains("can't open '/proc/1/environ': Permission denied"), "{out}");
+        // The file that was there then, under all its names; what comes to be in a directory.
+        fs::hard_link(b.rootfs("/r/file"), b.rootfs("/n/same")).unwrap();
+        b.file("/r/from/later", 0o644, "later");
+        b.exec(&["cat", "/r/file", "/n/same", "/r/from/later"]).ok().says("xxlater");
+        b.rt(&["delete", "--force", &b.id]).ok();
+        // Of the container's own process, whose rights are those of its first moment.
+        let line = "cat /r/file; : > /w/ready; until test -e /w/go; do :; done; cat /r/file";
+        landlock(b, &["/bin", "/r/file"], &["/w"]).sh(line);
+        let running = b.create();
+        b.start();
+        until("it has read", || b.rootfs("/w/ready").exists());
+        fs::write(b.rootfs("/r/new"), "new").unwrap();
+        fs::rename(b.rootfs("/r/new"), b.rootfs("/r/file")).unwrap();
+        b.file("/w/go", 0o644, "");
+        b.await_status("stopped");
+        let out = running.wait();
+        assert!(out.out == "x" && out.err.contains("can't open '/r/file': Permission denied"), "{out}");
     });
 }
 
