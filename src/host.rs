@@ -9,6 +9,7 @@ use nix::sys::stat::Mode;
 use std::os::unix::fs::MetadataExt;
 
 use nix::sys::statfs::statfs;
+use nix::sys::statvfs::{FsFlags, statvfs};
 
 use crate::cgroup;
 use crate::seccomp::{self, flag};
@@ -67,9 +68,13 @@ pub fn has_namespace(kind: &NamespaceKind) -> bool {
     std::fs::symlink_metadata(format!("/proc/self/ns/{}", kind.file)).is_ok()
 }
 
-/// Whether SELinux is on: selinuxfs is mounted where it always is.
+/// Whether SELinux is on, as libselinux and runc tell it: selinuxfs is mounted where it always is, not read-only (as in a
+/// container), and a policy is loaded, without which every process is called `kernel`.
 pub fn has_selinux() -> bool {
-    is_mount_of("/sys/fs/selinux", libc::SELINUX_MAGIC)
+    const ROOT: &str = "/sys/fs/selinux";
+    let writable = || statvfs(ROOT).is_ok_and(|fs| !fs.flags().contains(FsFlags::ST_RDONLY));
+    let has_policy = || std::fs::read("/proc/self/attr/current").is_ok_and(|label| !label.starts_with(b"kernel\0"));
+    is_mount_of(ROOT, libc::SELINUX_MAGIC) && writable() && has_policy()
 }
 
 /// Whether AppArmor is on.

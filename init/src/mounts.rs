@@ -27,6 +27,7 @@ pub struct Filesystem {
     pub copy_up: bool,
     pub in_proc: bool,
     pub fallback: &'static CStr,
+    pub label: &'static CStr,
 }
 
 /// Mounts a file system.
@@ -65,6 +66,10 @@ pub fn mount(init: &mut Init<'static>, m: &Filesystem) -> Done {
         r => r.at(Call::Mount)?,
     }
     mounted_at(init, m.dest);
+    if !m.label.is_empty() {
+        let root = path::open_file(init, m.dest, sys::O_DIRECTORY)?.at(Call::Open)?;
+        sys::fsetxattr(root.raw(), c"security.selinux", m.label.to_bytes()).at(Call::Xattr)?;
+    }
     if m.copy_up {
         let to = path::open_file(init, m.dest, sys::O_DIRECTORY)?.at(Call::Open)?;
         // The handle is of the directory below the mount: `.` through it does not cross to what is mounted on it.
@@ -216,9 +221,16 @@ fn mask_directory(init: &mut Init<'static>, target: &Fd, label: &CStr) -> Done {
     let empty = match init.empty.take() {
         Some(fd) => fd,
         None => match empty_filesystem(label) {
-            Err(Errno::ENOSYS) => {
+            // fsconfig(2) is missing, or takes no label of this length (256).
+            Err(Errno::ENOSYS | Errno::EINVAL) => {
+                let mut data = Text::<4096>::new();
+                data.push(NO_ROOM.to_bytes());
+                if !label.is_empty() {
+                    data.push(b",context=\"").push(label.to_bytes()).push(b"\"");
+                }
+                let data = data.c_str().ok_or(Failure::of(Call::Mount, Errno::ENAMETOOLONG))?;
                 sys::fchdir(target.raw()).at(Call::Fchdir)?;
-                return sys::mount(Some(c"tmpfs"), c".", Some(c"tmpfs"), NOTHING.0, Some(NO_ROOM)).at(Call::Mount);
+                return sys::mount(Some(c"tmpfs"), c".", Some(c"tmpfs"), NOTHING.0, Some(data)).at(Call::Mount);
             }
             r => r.at(Call::Fsmount)?,
         },

@@ -3,7 +3,7 @@
 use crate::namespaces::proc_file;
 use crate::path;
 use crate::run::{At, Done, Failure, Init};
-use crate::sys::{self, Errno};
+use crate::sys::{self, Errno, Fd};
 use crate::talk;
 use crate::text::{Path, Text};
 use core::ffi::CStr;
@@ -15,7 +15,7 @@ use dunnage_steps::{Barrier, Call, Say, Slot};
 pub fn keyring(init: &mut Init<'_>, name: &CStr, permissions: u32, label: &CStr) -> Done {
     if !label.is_empty() {
         let file = proc_file(init, c"self/attr/keycreate", sys::O_WRONLY)?.at(Call::Open)?;
-        sys::write(file.raw(), label.to_bytes()).at(Call::Write)?;
+        attribute(&file, label.to_bytes())?;
     }
     let key = match sys::join_session_keyring(name) {
         // A kernel without keyrings has none to leak.
@@ -50,15 +50,23 @@ pub fn apparmor(init: &mut Init<'_>, profile: &CStr) -> Done {
         Err(Errno::ENOENT) => proc_file(init, c"self/attr/exec", sys::O_WRONLY)?.at(Call::Open)?,
         r => r.at(Call::Open)?,
     };
-    let mut text = Text::<1024>::new();
+    let mut text = Text::<4096>::new();
     text.push(b"exec ").push(profile.to_bytes());
-    sys::write(file.raw(), text.as_bytes()).at(Call::Write).map(|_| ())
+    attribute(&file, text.c_str().ok_or(Failure::of(Call::Write, Errno::ENAMETOOLONG))?.to_bytes())
 }
 
 /// The label of the next execve.
 pub fn selinux(init: &mut Init<'_>, label: &CStr) -> Done {
     let file = proc_file(init, c"self/attr/exec", sys::O_WRONLY)?.at(Call::Open)?;
-    sys::write(file.raw(), label.to_bytes()).at(Call::Write).map(|_| ())
+    attribute(&file, label.to_bytes())
+}
+
+/// What is longer than a page the kernel would cut off: another name.
+fn attribute(file: &Fd, text: &[u8]) -> Done {
+    match sys::write(file.raw(), text).at(Call::Write)? {
+        n if n == text.len() => Ok(()),
+        _ => Err(Failure::of(Call::Write, Errno::ENAMETOOLONG)),
+    }
 }
 
 /// The NUMA policy; 1024 nodes are what a kernel can be built for.

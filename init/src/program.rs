@@ -253,7 +253,8 @@ fn why(init: &mut Init<'_>, errno: Errno) {
             _ => (),
         },
         Errno::EACCES => {
-            d.push(b"its file, or that of its interpreter, has no execute permission, or is on a mount with noexec");
+            d.push(b"its file, or that of its interpreter, has no execute permission, is on a mount with noexec, ");
+            d.push(b"or a security module forbids it");
             if init.restricted {
                 d.push(b", or is ").push(Call::NotListed.name().as_bytes());
             }

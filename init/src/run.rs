@@ -184,10 +184,12 @@ fn one_step(init: &mut Init<'static>, step: Step<Borrowed<'static>>) -> Done {
         Step::PrivateParent { path, from, flags } => root::private_parent(init, path, from, flags),
         Step::Root { path, from, bind } => root::root(init, path, from, bind),
         Step::InitRoot { from } => root::init_root(init, from),
-        Step::Mount { fstype, source, dest, flags, data, keep_mode, copy_up, in_proc, fallback } => mounts::mount(
-            init,
-            &mounts::Filesystem { fstype, source, dest, flags, data, keep_mode, copy_up, in_proc, fallback },
-        ),
+        Step::Mount { fstype, source, dest, flags, data, keep_mode, copy_up, in_proc, fallback, label } => {
+            mounts::mount(
+                init,
+                &mounts::Filesystem { fstype, source, dest, flags, data, keep_mode, copy_up, in_proc, fallback, label },
+            )
+        }
         Step::Bind { source, from, dest, recursive, remount, set, clear, in_proc, procfs, optional, detached } => {
             mounts::bind(
                 init,

@@ -79,12 +79,16 @@ fn words(step: &Step<Owned>, f: &Found<'_>) -> Error {
                 f.plain(format!("write {file}")).doing(format!("failed to write sysctl value {:?}", show(value)))
             }
         }
-        Step::AppArmor { profile } => f
-            .plain(format!("write /proc/self/attr/apparmor/exec for {:?}", show(profile)))
+        Step::AppArmor { .. } => f
+            .plain(format!("{} /proc/self/attr/apparmor/exec", f.call.name()))
             .doing("apparmor failed to apply profile")
             .doing("unable to apply apparmor profile"),
-        Step::SELinux { label } => {
-            f.plain(format!("write /proc/self/attr/exec for {:?}", show(label))).doing("unable to apply selinux label")
+        // podman takes what has such a path in such quotes for an error of a security module.
+        Step::Keyring { .. } if matches!(f.call, Call::Open | Call::Write) => f
+            .plain(format!("{} `/proc/self/attr/keycreate`", f.call.name()))
+            .doing("unable to label the session keyring"),
+        Step::SELinux { .. } => {
+            f.plain(format!("{} `/proc/self/attr/exec`", f.call.name())).doing("unable to apply selinux label")
         }
         Step::Hook { name, index, .. } => hook(&show(name), *index, f),
         Step::Ids { uid, gid, .. } => match (f.call, f.errno) {
@@ -160,6 +164,9 @@ fn hook(name: &str, index: u32, f: &Found<'_>) -> Error {
 
 /// Where the errno alone misleads.
 fn hint(step: &Step<Owned>, f: &Found<'_>) -> Option<String> {
+    if let (Step::AppArmor { profile }, Call::Write, Errno::ENOENT) = (step, f.call, f.errno) {
+        return Some(format!("the profile {:?} is not loaded: apparmor_parser -r FILE", profile.to_string_lossy()));
+    }
     let text = match (step, f.call, f.errno) {
         (Step::Find { .. }, Call::Execve, Errno::EACCES) if !f.text.is_empty() => f.text,
         (Step::Landlock { .. }, Call::Open, Errno::ENOENT | Errno::ENOTDIR) => {
@@ -189,6 +196,16 @@ fn hint(step: &Step<Owned>, f: &Found<'_>) -> Option<String> {
         }
         (Step::Capabilities { .. }, _, Errno::EPERM) => {
             "a set asks for a capability that the permitted set (or the runtime) does not have"
+        }
+        (Step::AppArmor { .. }, Call::Write, Errno::EINVAL) => "AppArmor is off, or this is no name of a profile",
+        (Step::Keyring { .. } | Step::SELinux { .. }, Call::Write, Errno::EINVAL) => "the policy has no such label",
+        (Step::Keyring { .. } | Step::SELinux { .. }, Call::Write, Errno::EACCES) => {
+            "the policy does not let us set labels: we would need setexec and setkeycreate"
+        }
+        (Step::Mount { data, .. }, Call::Mount, Errno::EINVAL | Errno::EACCES)
+            if data.to_bytes().ends_with(b"\"") && data.to_string_lossy().contains("context=\"") =>
+        {
+            "the policy may not have /linux/mountLabel, or not let us mount with it"
         }
         (Step::Mount { fstype, .. }, _, Errno::EINVAL) if fstype.to_bytes() == b"devpts" => {
             "a gid=5 that the user namespace does not map gives this"

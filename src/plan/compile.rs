@@ -121,7 +121,7 @@ pub fn create(request: &Request<'_>, facts: &Facts) -> Result<Plan> {
         p.always(proc);
     }
     if !options.no_new_keyring {
-        p.always(process::keyring(request.id, &program.selinux_label, enter.has(Namespaces::USER))?);
+        process::keyring(p, request.id, &program.selinux_label, enter.has(Namespaces::USER))?;
     }
     if enter.new.contains(Namespaces::NET) {
         p.always(Step::Loopback {});

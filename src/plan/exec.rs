@@ -88,7 +88,7 @@ pub fn exec(r: &Request<'_>, facts: &Facts) -> Result<Plan> {
         p.always(Step::BecomeRoot {});
     }
     if r.keyring {
-        p.always(process::keyring(r.id, &program.selinux_label, has(Namespaces::USER))?);
+        process::keyring(p, r.id, &program.selinux_label, has(Namespaces::USER))?;
     }
     // Where init's root is not that of its mount namespace (no pivot_root, no mount namespace of its own, a runtime that was
     // itself in a chroot), setns(2) would leave us in the wrong one.

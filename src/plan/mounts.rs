@@ -117,6 +117,15 @@ fn check_destination(one: &One<'_>) -> Result<()> {
     Ok(())
 }
 
+/// Mount options, and the SELinux context of everything in the file system. In quotes: a context has commas (`s0:c1,c2`).
+fn with_context(data: &str, label: &str) -> String {
+    match (data, label) {
+        (_, "") => data.to_owned(),
+        ("", _) => format!("context=\"{label}\""),
+        _ => format!("{data},context=\"{label}\""),
+    }
+}
+
 /// A file system of its own.
 fn filesystem(one: &One<'_>) -> Result<Draft> {
     let One { mount, options, dest, field, linux, .. } = *one;
@@ -124,12 +133,12 @@ fn filesystem(one: &One<'_>) -> Result<Draft> {
     let flags = MountFlags(options.flags);
     // It has to be populated before it is read-only.
     let read_only = (tmpfs || dest == "/dev") && flags.contains(MountFlags::RDONLY);
-    let mut data = options.data.clone();
-    let labelled = !matches!(mount.kind.as_str(), "proc" | "sysfs" | "mqueue");
-    if labelled && !linux.mount_label.is_empty() {
-        let comma = if data.is_empty() { "" } else { "," };
-        data = format!("{data}{comma}context=\"{}\"", linux.mount_label);
-    }
+    // In a user namespace the kernel takes a context as an option of a few types only, and mqueue is none of them.
+    let afterwards = if mount.kind == "mqueue" { linux.mount_label.as_str() } else { "" };
+    let data = match mount.kind.as_str() {
+        "proc" | "sysfs" | "mqueue" => options.data.clone(),
+        _ => with_context(&options.data, &linux.mount_label),
+    };
     let step = Step::Mount {
         fstype: c(&mount.kind, field)?,
         source: c(&mount.source, field)?,
@@ -141,6 +150,7 @@ fn filesystem(one: &One<'_>) -> Result<Draft> {
         copy_up: options.tmpcopyup,
         in_proc: is_allowed_in_proc(dest),
         fallback: c"".into(),
+        label: c(afterwards, "/linux/mountLabel")?,
     };
     let mut draft = Draft { dest: dest.into(), bind: false, steps: vec![step], read_only, field: field.into() };
     after(&mut draft, options);
@@ -275,6 +285,7 @@ fn cgroup2(one: &One<'_>, e: &Entering, facts: &Facts) -> Result<Draft> {
         copy_up: false,
         in_proc: false,
         fallback: c(fallback, one.field)?,
+        label: c"".into(),
     };
     let mut draft =
         Draft { dest: one.dest.into(), bind: false, steps: vec![step], read_only: false, field: one.field.into() };
@@ -298,9 +309,11 @@ fn cgroup1(one: &One<'_>, e: &Entering, facts: &Facts) -> Result<Draft> {
             copy_up: false,
             in_proc: false,
             fallback: c"".into(),
+            label: c"".into(),
         })
     };
-    let mut steps = vec![mount("tmpfs", "tmpfs", dest, base, "mode=755")?];
+    let data = with_context("mode=755", &one.linux.mount_label);
+    let mut steps = vec![mount("tmpfs", "tmpfs", dest, base, &data)?];
     for h in &facts.cgroups.hierarchies {
         let Some(name) = h.mount.rsplit('/').next().filter(|n| !n.is_empty()) else { continue };
         let at = format!("{dest}/{name}");

@@ -23,10 +23,12 @@ pub fn needs_proc(program: &Process, linux: &Linux, needed: bool) -> Option<Step
 }
 
 /// The session keyring `_ses.ID`, which every process of the container joins.
-pub fn keyring(id: &str, label: &str, user_namespace: bool) -> Result<Step<Owned>> {
+pub fn keyring(p: &mut Plan, id: &str, label: &str, user_namespace: bool) -> Result<()> {
     // Search, for those who exec into it: in a user namespace they are "others", else they have root's uid (keyrings(7)).
     let permissions = if user_namespace { 0x8 } else { 0x8_0000 };
-    Ok(Step::Keyring { name: c(format!("_ses.{id}"), "")?, permissions, label: c(label, "/process/selinuxLabel")? })
+    let field = if label.is_empty() { "" } else { "/process/selinuxLabel" };
+    p.child(Step::Keyring { name: c(format!("_ses.{id}"), "")?, permissions, label: c(label, field)? }, field);
+    Ok(())
 }
 
 /// Terminal or not, a session of its own.

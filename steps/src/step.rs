@@ -149,8 +149,8 @@ steps! {
     /// Mounts a file system at `dest` inside the root. With `keep_mode` (tmpfs) an existing directory's mode is kept;
     /// with `copy_up` its content is copied into the new mount. Where the kernel does not permit it, or is busy, `fallback` of
     /// the host is bound instead (cgroup2), or an empty tmpfs if that is not there (rootless). Only with `in_proc` may `dest` be
-    /// inside a procfs.
-    Mount "mount" { fstype: Str, source: Str, dest: Str, flags: MountFlags, data: Str, keep_mode: bool, copy_up: bool, in_proc: bool, fallback: Str }
+    /// inside a procfs. `label` is the SELinux context that its root gets afterwards (mqueue, which takes none as an option).
+    Mount "mount" { fstype: Str, source: Str, dest: Str, flags: MountFlags, data: Str, keep_mode: bool, copy_up: bool, in_proc: bool, fallback: Str, label: Str }
     /// Binds `source` of the host, or the tree in the place `from`, at `dest` inside the root. With `remount` its flags become
     /// exactly `set`, except those that the kernel has locked; locked ones that are in `clear` are an error.
     /// With `procfs` it has to be a procfs; with `optional` a source that is not there is skipped. What is in
