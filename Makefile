@@ -17,7 +17,7 @@ SYSTEMD_ROOT ?= target/systemd-root
 BUILD_PACKAGES = gcc libc6-dev make
 RUN_PACKAGES   = $(BUILD_PACKAGES) busybox-static jq procps
 TEST_PACKAGES  = $(RUN_PACKAGES) strace runc util-linux python3 libseccomp2 golang-github-containers-common
-VM_PACKAGES    = $(TEST_PACKAGES) e2fsprogs
+VM_PACKAGES    = $(TEST_PACKAGES) e2fsprogs secilc
 BENCH_PACKAGES = $(RUN_PACKAGES) strace golang-github-containers-common
 
 .PHONY: help run test test-systemd test-vm test-vm-v1 clean-vm lint engines bench build man completions install toolchain

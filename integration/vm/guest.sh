@@ -9,6 +9,7 @@
 #   compare-cgroupfs, compare-systemd
 #              tests/containers/compare, with the newest runc
 #   scenes     guest.d/*.sh: what needs a whole machine; a script that exits with 0 passed
+#   selinux    selinux.sh: the scene of a machine that was started with SELinux (not one of the default)
 set -uo pipefail
 
 here=$(cd "$(dirname "$0")" && pwd)
@@ -61,20 +62,24 @@ programs() {
 	rm -f "$log"
 }
 
+# scene SCRIPT ARGUMENT...
+scene() {
+	local begun=$SECONDS name
+	name=$(basename "$1" .sh)
+	run=$((run + 1))
+	if DUNNAGE=$RUNTIME REPO=$PWD timeout -k 10 300 "$@" >/tmp/scene.log 2>&1; then
+		passed=$((passed + 1))
+		printf '        PASS [%4ds] %s\n' $((SECONDS - begun)) "$name"
+		sed -n 's/^figure: /             /p' /tmp/scene.log
+	else
+		printf '        FAIL [%4ds] %s\n' $((SECONDS - begun)) "$name"
+		sed 's/^/    /' /tmp/scene.log
+	fi
+}
+
 scenes() {
-	local script begun
-	export DUNNAGE=$RUNTIME REPO=$PWD
-	for script in "$here"/guest.d/*.sh; do
-		run=$((run + 1)) begun=$SECONDS
-		if timeout -k 10 300 "$script" >/tmp/scene.log 2>&1; then
-			passed=$((passed + 1))
-			printf '        PASS [%4ds] %s\n' $((SECONDS - begun)) "$(basename "$script" .sh)"
-			sed -n 's/^figure: /             /p' /tmp/scene.log
-		else
-			printf '        FAIL [%4ds] %s\n' $((SECONDS - begun)) "$(basename "$script" .sh)"
-			sed 's/^/    /' /tmp/scene.log
-		fi
-	done
+	local script
+	for script in "$here"/guest.d/*.sh; do scene "$script"; done
 }
 
 [ $# -gt 0 ] || set -- others cgroupfs systemd scenes compare-cgroupfs compare-systemd
@@ -85,6 +90,7 @@ for part in "$@"; do
 	cgroupfs | systemd) DUNNAGE_TEST_DRIVER=$part nextest -E 'binary(containers) and not test(/^compare::/)' ;;
 	compare-*) DUNNAGE_TEST_DRIVER=${part#compare-} nextest -E 'test(/^compare::/)' ;;
 	scenes) scenes ;;
+	selinux) scene "$here/selinux.sh" /payload/selinux.policy ;;
 	*) nextest -E "test($part)" ;;
 	esac
 done

@@ -5,6 +5,8 @@
 #
 #   integration/vm/test.sh [PART...]      parts of guest.sh (default: all)
 #
+# The part `selinux` has a machine of its own, before the others: one kernel has either SELinux or AppArmor.
+#
 # VM_MODE: the cgroups of the machine, v2 (default), hybrid or v1. VM_REBUILD=1 makes the machine anew. VM_KEEP=1 leaves it up, for
 # `vm.sh exec`. A guest that panics or hangs fails the run, after one more try.
 set -euo pipefail
@@ -37,24 +39,39 @@ find target/peers -path '*/root' -prune -o -path target/peers/apt -prune -o -typ
 cut -d' ' -f3 target/peers/list | xargs -n1 dirname | sed "s|^$repo/||;s|\$|/root/usr/lib|" >>"$payload/files"
 tar -c --ignore-failed-read -T "$payload/files" 2>/dev/null | tar -x -C "$payload/repo"
 cp "$(command -v cargo-nextest)" "$payload/"
+# 33 is the newest version of a policy that Linux has.
+secilc -c 33 -f /dev/null -o "$payload/selinux.policy" integration/vm/selinux.cil
 truncate -s $(($(du -sm "$payload" | cut -f1) + 64))M "$payload.img"
 mke2fs -q -t ext4 -O ^has_journal -d "$payload" "$payload.img"
 rm -rf "$payload"
 
 vm=$here/vm.sh
+# attempt PARAMETERS PART...: a machine whose kernel gets these parameters.
 attempt() {
-	local status=0
-	"$vm" start --mode "${VM_MODE:-v2}" --timeout $((LIMIT + 300)) --disk "$payload.img" || return
+	local status=0 append=$1
+	shift
+	"$vm" start --mode "${VM_MODE:-v2}" --timeout $((LIMIT + 300)) --disk "$payload.img" --append "$append" || return
 	"$vm" exec --timeout 30 -- "mkdir -p '$repo' && mount --bind /payload/repo '$repo'" || status=$?
 	[ $status != 0 ] || "$vm" exec --timeout "$LIMIT" -- "RUNTIME='$repo/$runtime' '$repo/integration/vm/guest.sh' $*" || status=$?
 	[ -n "${VM_KEEP:-}" ] || "$vm" stop
 	return $status
 }
-status=0
-attempt "$@" || status=$?
-if [ $status = 255 ]; then
-	say "THE MACHINE DIED OR HUNG: one more try"
-	status=0
+failed=0
+machine() {
+	local status=0
 	attempt "$@" || status=$?
-fi
-exit $status
+	if [ $status = 255 ]; then
+		say "THE MACHINE DIED OR HUNG: one more try"
+		status=0
+		attempt "$@" || status=$?
+	fi
+	[ $status = 0 ] || failed=$status
+}
+others=()
+[ $# = 0 ] && selinux=yes || selinux=""
+for part in "$@"; do
+	if [ "$part" = selinux ]; then selinux=yes; else others+=("$part"); fi
+done
+[ -z "$selinux" ] || machine security=selinux selinux
+[ $# != 0 ] && [ ${#others[@]} = 0 ] || machine "" "${others[@]}"
+exit $failed

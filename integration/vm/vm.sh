@@ -11,6 +11,7 @@
 #   --suite NAME       the Debian suite (default: trixie, and bookworm for --mode v1 and hybrid)
 #   --mode MODE        the cgroups that systemd is told to mount: v2 (default), hybrid, v1
 #   --push PATH        as `vm.sh push`
+#   --append TEXT      more for the kernel's command line
 #   --disk FILE        an ext4 image, mounted read-only at /payload
 #   --timeout S        for exec: of the command (default 600); for start: of the machine's whole life (default 3600)
 #
@@ -97,7 +98,7 @@ start() {
 		-accel tcg,thread=multi -cpu "$CPU" -smp 2 -m 3G -machine q35 \
 		-nodefaults -no-user-config -no-reboot -display none -serial "file:$run/console.log" \
 		-kernel "$image/vmlinuz" -initrd "$image/initramfs" \
-		-append "console=ttyS0 quiet panic=-1 oops=panic mitigations=off init_on_alloc=0 hardened_usercopy=off tsc=reliable rcupdate.rcu_expedited=1 systemd.log_level=warning audit=0 apparmor=1 $cgroups" \
+		-append "console=ttyS0 quiet panic=-1 oops=panic mitigations=off init_on_alloc=0 hardened_usercopy=off tsc=reliable rcupdate.rcu_expedited=1 systemd.log_level=warning audit=0 apparmor=1 $cgroups $append" \
 		-drive "file=$image/root.img,if=virtio,format=raw,snapshot=on,cache=unsafe" \
 		-drive "file=$run/parcel,if=virtio,format=raw,readonly=on" "${devices[@]}" \
 		-device virtio-rng-pci -device virtio-serial-pci \
@@ -133,11 +134,12 @@ stop() {
 
 verb=${1:-}
 [ $# = 0 ] || shift
-suite="" mode=v2 paths=() disk="" seconds=""
+suite="" mode=v2 append="" paths=() disk="" seconds=""
 while [ $# -gt 0 ]; do
 	case $1 in
 	--suite) suite=$2 ;;
 	--mode) mode=$2 ;;
+	--append) append=$2 ;;
 	--push) paths+=("$(realpath -s "$2")") ;;
 	--disk) disk=$(realpath "$2") ;;
 	--timeout) seconds=$2 ;;
