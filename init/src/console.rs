@@ -46,7 +46,11 @@ pub fn stdio_null(init: &mut Init<'static>, descriptors: u32) -> Done {
     let null = match path::open_file(init, c"/dev/null", sys::O_RDWR | sys::O_NONBLOCK)? {
         // No /dev in this container: a null device does not tell of where it is.
         Err(Errno::ENOENT) => return Ok(()),
-        r => r.at(Call::Open)?,
+        Err(errno) => {
+            init.about(c"/dev/null");
+            return Err(errno).at(Call::Open);
+        }
+        Ok(null) => null,
     };
     let stat = sys::statx(null.raw(), c"").at(Call::Stat)?;
     if !stat.is(sys::S_IFCHR) || stat.rdev != (1, 3) {

@@ -13,6 +13,7 @@
 
 mod common;
 
+mod adversary;
 mod advisories;
 mod bad_input;
 mod cgroup2;

@@ -27,6 +27,10 @@ unsafe extern "C" {
     fn waitpid(pid: c_int, status: *mut c_int, options: c_int) -> c_int;
     fn clock_gettime(id: c_int, out: *mut [i64; 2]) -> c_int;
     fn open(path: *const c_char, flags: c_int, ...) -> c_int;
+    fn fcntl(fd: c_int, op: c_int, ...) -> c_int;
+    fn kill(pid: c_int, signal: c_int) -> c_int;
+    fn mount(source: *const c_char, target: *const c_char, kind: *const c_char, flags: c_ulong, data: *const c_void) -> c_int;
+    fn umount2(target: *const c_char, flags: c_int) -> c_int;
     fn gethostname(buf: *mut c_char, len: usize) -> c_int;
     fn getdomainname(buf: *mut c_char, len: usize) -> c_int;
     fn ioctl(fd: c_int, req: c_ulong, ...) -> c_int;
@@ -359,6 +363,101 @@ fn watch_everyone() -> ! {
     }
 }
 
+/// `hostile CANARY`: for ever, tries to get out of the container through every other process that it sees: `CANARY` is a file
+/// of the host. Says what it found that it must not; and, once, that it saw anybody at all.
+fn hostile(canary: &str) -> ! {
+    let own_mounts = std::fs::read_link("/proc/self/ns/mnt").ok();
+    let (mut executables, mut seen) = (Vec::new(), false);
+    for turn in 0u64.. {
+        let mut status = 0;
+        // WNOHANG | __WALL, then PTRACE_CONT of what has stopped. SAFETY: an int for the status; no pointers.
+        while let pid @ 1.. = unsafe { waitpid(-1, &mut status, 1 | 0x4000_0000) } {
+            if status & 0xff == 0x7f {
+                unsafe { syscall(nr::PTRACE, 7 as c_long, pid as c_long, 0 as c_long, 0 as c_long) };
+            }
+        }
+        for entry in std::fs::read_dir("/proc").into_iter().flatten().flatten() {
+            let Ok(pid) = entry.file_name().to_string_lossy().parse::<c_int>() else { continue };
+            // Init of the container, and its attackers.
+            if pid <= 1 || std::fs::read_link(format!("/proc/{pid}/exe")).is_ok_and(|exe| exe.ends_with("payload")) {
+                continue;
+            }
+            if !std::mem::replace(&mut seen, true) {
+                println!("began");
+            }
+            if turn % 3 == 0 {
+                // PTRACE_SEIZE. SAFETY: no pointers.
+                unsafe { syscall(nr::PTRACE, 0x4206 as c_long, pid as c_long, 0 as c_long, 0 as c_long) };
+            }
+            let mut ways = vec![format!("/proc/{pid}/root"), format!("/proc/{pid}/cwd")];
+            let fds = std::fs::read_dir(format!("/proc/{pid}/fd")).into_iter().flatten().flatten();
+            ways.extend(fds.map(|fd| fd.path().display().to_string()));
+            for way in ways {
+                for path in [format!("{way}{canary}"), format!("{way}/../../../../../../../..{canary}")] {
+                    if std::fs::read(&path).is_ok() {
+                        println!("read the host's file by {path}");
+                    }
+                }
+            }
+            let other = std::fs::read_link(format!("/proc/{pid}/ns/mnt")).ok();
+            if other.is_some() && own_mounts.is_some() && other != own_mounts {
+                println!("{pid} is in another mount namespace");
+            }
+            if std::fs::read(format!("/proc/{pid}/environ")).is_ok_and(|e| e.windows(9).any(|w| w == b"OF_A_HOST")) {
+                println!("{pid} has the environment of the host");
+            }
+            let _ = std::fs::read(format!("/proc/{pid}/maps"));
+            if let Ok(mut memory) = std::fs::File::open(format!("/proc/{pid}/mem")) {
+                let _ = std::io::Read::read(&mut memory, &mut [0; 64]);
+            }
+            // To be opened again for writing when nobody executes it any more.
+            let exe = format!("/proc/{pid}/exe");
+            let name = std::fs::read_link(&exe).unwrap_or_default();
+            if let Ok(file) = std::fs::File::open(&exe)
+                && !name.ends_with("look")
+            {
+                executables.push((file, name));
+            }
+            let _ = std::fs::OpenOptions::new().write(true).open(&exe);
+            // SIGSTOP and SIGCONT; rarely, or nobody would get any further, SIGKILL. SAFETY: no pointers.
+            match turn % 256 {
+                200 => unsafe { _ = kill(pid, 9) },
+                n if n % 16 == 5 => unsafe { _ = (kill(pid, 19), kill(pid, 18)) },
+                _ => (),
+            }
+        }
+        for (file, name) in &executables {
+            let path = format!("/proc/self/fd/{}", std::os::fd::AsRawFd::as_raw_fd(file));
+            let written = std::fs::OpenOptions::new().write(true).open(path).and_then(|mut f| std::io::Write::write(&mut f, b"x"));
+            if written.is_ok() {
+                println!("wrote to {}", name.display());
+            }
+        }
+        if executables.len() > 32 {
+            executables.clear();
+        }
+    }
+    unreachable!()
+}
+
+/// `mounts PATH…`: for ever, mounts empty file systems over these, and takes them away again.
+fn mount_over(paths: &[String]) -> ! {
+    let paths: Vec<CString> = paths.iter().map(|p| CString::new(p.as_str()).unwrap()).collect();
+    let tmpfs = c"tmpfs".as_ptr();
+    loop {
+        for path in &paths {
+            // MNT_DETACH. SAFETY: strings, and no data.
+            unsafe {
+                if mount(tmpfs, path.as_ptr(), tmpfs, 0, std::ptr::null()) == 0 {
+                    std::thread::sleep(std::time::Duration::from_micros(200));
+                    umount2(path.as_ptr(), 2);
+                }
+            }
+            std::thread::sleep(std::time::Duration::from_millis(4));
+        }
+    }
+}
+
 /// `syscall NUMBER ARGUMENT…`: prints what it gave, or `errno N`.
 fn raw_call(args: &[String]) -> String {
     let mut n = [0 as c_long; 7];
@@ -424,6 +523,50 @@ fn access(dir: &str) -> String {
     text
 }
 
+/// `look PATH…`: what a container that was made under attack has to show: its descriptors, its mounts, where it is, and what
+/// is at these paths.
+fn look(paths: &[String]) -> String {
+    // First, before anything else opens one; and asked of the kernel, because there may be no /proc.
+    // F_GETFD. SAFETY: no pointers.
+    let fds = (0..1024).filter(|fd| unsafe { fcntl(*fd, 1) } >= 0).map(|fd| Json::Int(fd.into())).collect();
+    let at = |path: &String| {
+        use std::os::unix::fs::{FileTypeExt, MetadataExt, OpenOptionsExt};
+        let Ok(stat) = std::fs::symlink_metadata(path) else { return Json::Null };
+        let kind = stat.file_type();
+        let mut map = BTreeMap::from([("rdev".to_string(), Json::Int(stat.rdev() as i64))]);
+        let kind = if kind.is_char_device() {
+            "char"
+        } else if kind.is_dir() {
+            map.insert("entries".into(), std::fs::read_dir(path).map_or(Json::Null, |d| Json::Int(d.count() as i64)));
+            "dir"
+        } else if kind.is_file() {
+            // O_NONBLOCK: it may be something else by now.
+            let file = std::fs::OpenOptions::new().read(true).custom_flags(0o4000).open(path);
+            let mut text = [0; 32];
+            let n = file.and_then(|mut f| std::io::Read::read(&mut f, &mut text)).unwrap_or(0);
+            map.insert("text".into(), Json::Text(String::from_utf8_lossy(&text[..n]).into_owned()));
+            "file"
+        } else {
+            "other"
+        };
+        map.insert("kind".into(), Json::Text(kind.into()));
+        Json::Map(map)
+    };
+    let paths = paths.iter().map(|p| (p.clone(), at(p))).collect();
+    let stdin = std::os::fd::AsFd::as_fd(&std::io::stdin()).try_clone_to_owned().and_then(|fd| std::fs::File::from(fd).metadata());
+    let stdin = stdin.map_or(0, |m| std::os::unix::fs::MetadataExt::rdev(&m));
+    let map = BTreeMap::from([
+        ("fds".to_string(), Json::List(fds)),
+        ("mounts".into(), lines("/proc/self/mountinfo")),
+        ("cwd".into(), std::env::current_dir().map_or(Json::Null, |d| Json::Text(d.to_string_lossy().into_owned()))),
+        ("stdin".into(), Json::Int(stdin as i64)),
+        ("paths".into(), Json::Map(paths)),
+    ]);
+    let mut out = String::new();
+    Json::Map(map).write(&mut out);
+    out
+}
+
 fn notify(message: &str) -> String {
     let to = std::env::var("NOTIFY_SOCKET").unwrap_or_default();
     let socket = std::os::unix::net::UnixDatagram::unbound().unwrap();
@@ -443,6 +586,9 @@ pub extern "C" fn main(argc: c_int, argv: *const *const c_char) -> c_int {
     match arg(1) {
         "report" => println!("{}", report(&args)),
         "report-to" => std::fs::write(arg(2), report(&args)).unwrap(),
+        "look" => println!("{}", look(&args[2..])),
+        "hostile" => hostile(arg(2)),
+        "mounts" => mount_over(&args[2..]),
         "open" => println!("{}", open_as(arg(2), arg(3))),
         "syscall" => println!("{}", raw_call(&args[2..])),
         "ptrace" => ptrace_everyone(),
