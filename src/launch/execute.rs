@@ -465,9 +465,12 @@ impl<'a> Execution<'a> {
         let fd = crate::sys::descriptors::pidfd_getfd(process.pidfd.as_fd(), number)
             .map_err(|e| Error::sys("pidfd_getfd of the seccomp listener", e))?;
         let (path, metadata) = self.identity.agent.ok_or_else(|| Error::new("seccomp listenerPath is not set"))?;
-        let status = if self.init.is_some() { Status::Running } else { Status::Creating };
-        let state =
-            crate::spec::oci_state::ContainerProcessState::new(process.pid, metadata, self.state(status, process.pid));
+        // The state is the container's: of its first process, also where the filter is on one that `exec` starts.
+        let of_container = match self.init {
+            Some(init) => self.state(Status::Running, pid_of(init)?),
+            None => self.state(Status::Creating, process.pid),
+        };
+        let state = crate::spec::oci_state::ContainerProcessState::new(process.pid, metadata, of_container);
         let json = crate::spec::oci_state::to_json(&state)?;
         super::sockets::FdSocket::seccomp_agent(std::path::Path::new(path))?.send_seccomp(&json, fd.as_fd())
     }

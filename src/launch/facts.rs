@@ -11,9 +11,9 @@ use crate::cgroup::systemd::properties::needs_version;
 use crate::cgroup::systemd::{self, Manager, Scope, UnitName};
 use crate::cgroup::{Host, Paths};
 use crate::error::{Errno, Error, Result};
-use crate::host;
 use crate::plan::Facts;
 use crate::spec::{Capabilities, Linux, Spec, landlock, names};
+use crate::{host, log, seccomp};
 
 /// What this process may give: its permitted set.
 pub fn own_capabilities() -> Result<u64> {
@@ -94,7 +94,12 @@ pub fn gather(spec: &Spec, cgroups: Host, paths: &Paths, rootfs: &str, no_pivot:
     let process = spec.process.as_ref();
     let caps = process.and_then(|p| p.capabilities.as_ref());
     let terminal = process.is_some_and(|p| p.terminal);
-    let filtered = spec.linux.as_ref().is_some_and(|l| l.seccomp.is_some());
+    let profile = spec.linux.as_ref().and_then(|l| l.seccomp.as_ref());
+    if log::debugging() {
+        for name in profile.into_iter().flat_map(seccomp::unknown) {
+            log::debug(format!("unknown seccomp syscall {name:?} ignored"));
+        }
+    }
     Ok(Facts {
         euid: geteuid().as_raw(),
         in_user_namespace: host::in_user_namespace(),
@@ -108,7 +113,7 @@ pub fn gather(spec: &Spec, cgroups: Host, paths: &Paths, rootfs: &str, no_pivot:
         systemd: None,
         proc_mounts: if no_pivot { proc_mounts(rootfs)? } else { Vec::new() },
         stdio_null: if terminal { 0 } else { stdio_null() },
-        seccomp_flags: if filtered { host::seccomp_flags().into() } else { 0 },
+        seccomp_flags: if profile.is_some() { host::seccomp_flags().into() } else { 0 },
         landlock: if spec.annotations.contains_key(landlock::ANNOTATION) { crate::sys::landlock::abi() } else { 0 },
     })
 }

@@ -8,15 +8,23 @@ use std::path::Path;
 
 use nix::fcntl::{OFlag, open};
 use nix::sys::socket::{
-    AddressFamily, ControlMessage, MsgFlags, SockFlag, SockType, UnixAddr, bind, connect, send, sendmsg, socket,
+    AddressFamily, ControlMessage, MsgFlags, SockFlag, SockType, UnixAddr, bind, connect, send, sendmsg, setsockopt,
+    socket, sockopt::SendTimeout,
 };
 use nix::sys::stat::Mode;
+use nix::sys::time::TimeVal;
 
 use crate::error::{Errno, Error, Result};
 
 /// What the console socket's message carries: the name of the master inside the container, as runc gives it (receivers
 /// want 1 to 4095 bytes).
 const CONSOLE_PAYLOAD: &[u8] = b"/dev/pts/ptmx";
+
+/// How long the seccomp agent may take to accept us, and to read. The container's process waits for it, and what agents are is
+/// nobody's promise: runc waits for ever for one that does not read.
+const AGENT_PATIENCE: TimeVal = TimeVal::new(10, 0);
+
+const AGENT_BUSY: &str = "the agent does not accept connections, or does not read: it had ten seconds";
 
 /// A connection to a caller's socket, for exactly one message with one descriptor.
 #[derive(Debug)]
@@ -39,13 +47,19 @@ impl FdSocket {
 
     /// Connects to the seccomp agent of `linux.seccomp.listenerPath`.
     pub fn seccomp_agent(path: &Path) -> Result<FdSocket> {
-        let socket = stream(path).map_err(|e| {
+        FdSocket::seccomp_agent_within(path, AGENT_PATIENCE)
+    }
+
+    /// The same, for an agent that takes the connection, and later the message, within that time each.
+    fn seccomp_agent_within(path: &Path, patience: TimeVal) -> Result<FdSocket> {
+        let connected = stream_within(path, Some(patience)).map_err(|e| {
             let failed = Error::sys(format!("dial unix {}: connect", path.display()), e);
-            failed
+            let failed = failed
                 .doing("failed to connect with seccomp agent specified in the seccomp profile")
-                .field("/linux/seccomp/listenerPath")
-        })?;
-        Ok(FdSocket { socket })
+                .field("/linux/seccomp/listenerPath");
+            if e == Errno::EAGAIN { failed.hint(AGENT_BUSY) } else { failed }
+        });
+        Ok(FdSocket { socket: connected? })
     }
 
     /// Sends the master of the container's terminal and closes the connection.
@@ -64,7 +78,10 @@ impl FdSocket {
 
     /// Sends `ContainerProcessState` (JSON) with the notify descriptor of the filter and closes the connection.
     pub fn send_seccomp(self, state: &[u8], notify: BorrowedFd<'_>) -> Result<()> {
-        send_fd(self.socket.as_fd(), state, notify).map_err(|e| Error::sys("send the seccomp notify descriptor", e))
+        send_fd(self.socket.as_fd(), state, notify).map_err(|e| {
+            let failed = Error::sys("send the seccomp notify descriptor", e).field("/linux/seccomp/listenerPath");
+            if e == Errno::EAGAIN { failed.hint(AGENT_BUSY) } else { failed }
+        })
     }
 }
 
@@ -92,7 +109,15 @@ pub fn send_fd(socket: BorrowedFd<'_>, payload: &[u8], fd: BorrowedFd<'_>) -> Re
 
 /// A connected stream socket.
 fn stream(path: &Path) -> Result<OwnedFd, Errno> {
+    stream_within(path, None)
+}
+
+/// The same; EAGAIN where connecting, or later a send, takes longer.
+fn stream_within(path: &Path, patience: Option<TimeVal>) -> Result<OwnedFd, Errno> {
     let socket = socket(AddressFamily::Unix, SockType::Stream, SockFlag::SOCK_CLOEXEC, None)?;
+    if let Some(patience) = patience {
+        setsockopt(&socket, SendTimeout, &patience)?;
+    }
     connect_unix(socket.as_fd(), path)?;
     Ok(socket)
 }
@@ -232,6 +257,23 @@ mod tests {
         drop(theirs);
         let error = FdSocket { socket: ours.into() }.send_console(File::open("/dev/null").unwrap().as_fd());
         assert_eq!(error.unwrap_err().errno(), Some(Errno::EPIPE));
+    }
+
+    /// An agent that hangs must not hang us: neither its full backlog, nor its full buffer.
+    #[test]
+    fn an_agent_that_takes_nothing() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("s");
+        let listener = socket(AddressFamily::Unix, SockType::Stream, SockFlag::SOCK_CLOEXEC, None).unwrap();
+        bind(listener.as_raw_fd(), &UnixAddr::new(&path).unwrap()).unwrap();
+        nix::sys::socket::listen(&listener, nix::sys::socket::Backlog::new(0).unwrap()).unwrap();
+        let soon = TimeVal::new(0, 50_000);
+        let first = FdSocket::seccomp_agent_within(&path, soon).unwrap();
+        let refused = FdSocket::seccomp_agent_within(&path, soon).unwrap_err().to_string();
+        assert!(refused.contains("connect: resource temporarily unavailable"), "{refused}");
+        assert!(refused.contains("it had ten seconds"), "{refused}");
+        let refused = first.send_seccomp(&vec![b'x'; 3 << 20], File::open("/dev/null").unwrap().as_fd()).unwrap_err();
+        assert_eq!(refused.errno(), Some(Errno::EAGAIN));
     }
 
     #[test]

@@ -68,6 +68,12 @@ pub fn arches() -> impl Iterator<Item = &'static str> {
     arch::ARCHES.iter().map(|a| a.name)
 }
 
+/// The names in a profile that no architecture has, which are skipped.
+pub fn unknown(seccomp: &Seccomp) -> impl Iterator<Item = &str> {
+    let names = seccomp.syscalls.iter().flat_map(|s| &s.names).map(String::as_str);
+    names.filter(|name| arch::Call::by_name(name).is_none())
+}
+
 /// What seccomp(2) is to be given.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Program {

@@ -34,6 +34,9 @@ unsafe extern "C" {
     fn gethostname(buf: *mut c_char, len: usize) -> c_int;
     fn getdomainname(buf: *mut c_char, len: usize) -> c_int;
     fn ioctl(fd: c_int, req: c_ulong, ...) -> c_int;
+    fn fork() -> c_int;
+    fn raise(signal: c_int) -> c_int;
+    fn sigaction(signal: c_int, new: *const c_void, old: *const c_void) -> c_int;
 }
 
 #[cfg(target_arch = "x86_64")]
@@ -154,8 +157,22 @@ fn status() -> Json {
 
 fn rlimits() -> Json {
     const NAMES: [&str; 16] = [
-        "CPU", "FSIZE", "DATA", "STACK", "CORE", "RSS", "NPROC", "NOFILE", "MEMLOCK", "AS", "LOCKS", "SIGPENDING",
-        "MSGQUEUE", "NICE", "RTPRIO", "RTTIME",
+        "CPU",
+        "FSIZE",
+        "DATA",
+        "STACK",
+        "CORE",
+        "RSS",
+        "NPROC",
+        "NOFILE",
+        "MEMLOCK",
+        "AS",
+        "LOCKS",
+        "SIGPENDING",
+        "MSGQUEUE",
+        "NICE",
+        "RTPRIO",
+        "RTTIME",
     ];
     let mut map = BTreeMap::new();
     for (i, name) in NAMES.iter().enumerate() {
@@ -202,7 +219,14 @@ fn mempolicy() -> Json {
     let (mut mode, mut nodes) = (0 as c_int, [0u64; 16]);
     // SAFETY: room for an int and 1024 bits of node mask.
     let rc = unsafe {
-        syscall(nr::GET_MEMPOLICY, &mut mode as *mut c_int, nodes.as_mut_ptr(), 1024 as c_long, 0 as c_long, 0 as c_long)
+        syscall(
+            nr::GET_MEMPOLICY,
+            &mut mode as *mut c_int,
+            nodes.as_mut_ptr(),
+            1024 as c_long,
+            0 as c_long,
+            0 as c_long,
+        )
     };
     if rc != 0 { Json::Null } else { Json::List(vec![Json::Int(mode.into()), Json::Int(nodes[0] as i64)]) }
 }
@@ -567,6 +591,94 @@ fn look(paths: &[String]) -> String {
     out
 }
 
+/// The call in a thread of its own.
+fn thread_that_calls(args: &[String]) -> String {
+    let args = args.to_vec();
+    let thread = std::thread::spawn(move || raw_call(&args));
+    for _ in 0..500 {
+        if thread.is_finished() {
+            return thread.join().unwrap();
+        }
+        if std::fs::read_dir("/proc/self/task").unwrap().count() == 1 {
+            return "the thread is gone".into();
+        }
+        std::thread::sleep(std::time::Duration::from_millis(10));
+    }
+    "the thread hangs".into()
+}
+
+/// `siginfo_t` of SIGSYS.
+#[repr(C)]
+struct SigSys {
+    signo: c_int,
+    errno: c_int,
+    code: c_int,
+    pad: c_int,
+    address: *const c_void,
+    syscall: c_int,
+    arch: u32,
+}
+
+/// Says what the handler of SIGSYS is told of the call, and ends.
+fn trapped_call(args: &[String]) {
+    extern "C" fn told(_: c_int, info: *const SigSys, _: *const c_void) {
+        // SAFETY: the kernel's siginfo_t.
+        let info = unsafe { &*info };
+        println!("SIGSYS code {} call {}", info.code, info.syscall);
+        std::process::exit(0);
+    }
+    // struct sigaction of the C library: handler, mask, flags.
+    #[repr(C)]
+    struct Action {
+        handler: extern "C" fn(c_int, *const SigSys, *const c_void),
+        mask: [u64; 16],
+        flags: c_int,
+        restorer: usize,
+    }
+    const SIGSYS: c_int = 31;
+    const SA_SIGINFO: c_int = 4;
+    let action = Action { handler: told, mask: [0; 16], flags: SA_SIGINFO, restorer: 0 };
+    // SAFETY: an action that lives; the old one is not asked for.
+    unsafe { sigaction(SIGSYS, &raw const action as *const c_void, std::ptr::null()) };
+    println!("{}", raw_call(args));
+}
+
+/// Traces a child that makes the call; says what PTRACE_EVENT_SECCOMP carries.
+fn traced_call(args: &[String]) -> String {
+    const TRACEME: c_long = 0;
+    const CONT: c_long = 7;
+    const SETOPTIONS: c_long = 0x4200;
+    const GETEVENTMSG: c_long = 0x4201;
+    const O_TRACESECCOMP: c_long = 1 << 7;
+    const O_EXITKILL: c_long = 1 << 20;
+    const SECCOMP_STOP: c_int = (7 << 16) | (5 << 8) | 0x7f;
+    // SAFETY: one thread.
+    let child = unsafe { fork() };
+    if child == 0 {
+        // SAFETY: no pointers.
+        unsafe { syscall(nr::PTRACE, TRACEME, 0 as c_long, 0 as c_long, 0 as c_long) };
+        // SAFETY: no pointers.
+        unsafe { raise(19) };
+        raw_call(args);
+        std::process::exit(0);
+    }
+    let (mut status, mut message) = (0, 0 as c_ulong);
+    // SAFETY: an int for the status.
+    unsafe { waitpid(child, &mut status, 0) };
+    // SAFETY: no pointers.
+    unsafe { syscall(nr::PTRACE, SETOPTIONS, child as c_long, 0 as c_long, O_TRACESECCOMP | O_EXITKILL) };
+    // SAFETY: no pointers.
+    unsafe { syscall(nr::PTRACE, CONT, child as c_long, 0 as c_long, 0 as c_long) };
+    // SAFETY: an int for the status.
+    unsafe { waitpid(child, &mut status, 0) };
+    if status != SECCOMP_STOP {
+        return format!("status {status:#x}");
+    }
+    // SAFETY: a word for the message.
+    unsafe { syscall(nr::PTRACE, GETEVENTMSG, child as c_long, 0 as c_long, &raw mut message) };
+    format!("event {message}")
+}
+
 fn notify(message: &str) -> String {
     let to = std::env::var("NOTIFY_SOCKET").unwrap_or_default();
     let socket = std::os::unix::net::UnixDatagram::unbound().unwrap();
@@ -591,6 +703,9 @@ pub extern "C" fn main(argc: c_int, argv: *const *const c_char) -> c_int {
         "mounts" => mount_over(&args[2..]),
         "open" => println!("{}", open_as(arg(2), arg(3))),
         "syscall" => println!("{}", raw_call(&args[2..])),
+        "thread" => println!("{}", thread_that_calls(&args[2..])),
+        "trapped" => trapped_call(&args[2..]),
+        "traced" => println!("{}", traced_call(&args[2..])),
         "ptrace" => ptrace_everyone(),
         "watch" => watch_everyone(),
         "access" => println!("{}", access(arg(2))),
