@@ -1,10 +1,12 @@
-//! The one error type. A runtime's errors are its user interface: each is one line that says what we were doing, which
+//! The one error type. A runtime's errors are its user interface: each is one line, whatever it quotes, that says what we were doing, which
 //! field of config.json asked for it, which call failed with which errno (in the lower-case wording of Go, which callers
 //! match), and what to do about it.
 
-use std::fmt;
+use std::fmt::{self, Write};
 
 pub use nix::errno::Errno;
+
+use crate::text::Visible;
 
 /// The result of everything that can fail.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
@@ -97,6 +99,8 @@ impl Error {
 
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // Much of it quotes configurations, images and peers.
+        let mut f = Visible(f);
         for doing in self.doing.iter().rev() {
             write!(f, "{doing}: ")?;
         }
@@ -154,6 +158,12 @@ mod tests {
             "unable to start container process: open /x: no such file or directory (config.json /mounts/3); make it"
         );
         assert_eq!(e.errno(), Some(Errno::ENOENT));
+    }
+
+    #[test]
+    fn stays_on_its_line() {
+        let e = Error::new("string a\nb is not\x1b[31m").doing("c\r").field("/x\u{202e}").hint("d\0");
+        assert_eq!(e.to_string(), r"c\r: string a\nb is not\x1b[31m (config.json /x\u202e); d\x00");
     }
 
     #[test]

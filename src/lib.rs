@@ -14,6 +14,7 @@
 //! | [`seccomp`], [`spec`] | pure: profile -> BPF; config.json as types, and its validation |
 //! | [`host`] | what validation may ask about this host |
 //! | [`sys`] | kernel calls that nix does not have; the only unsafe code |
+//! | [`error`], [`text`] | the one error type; the text of messages |
 #![deny(unsafe_code)]
 
 pub mod cgroup;
@@ -32,4 +33,5 @@ pub mod spec;
 pub mod state;
 #[allow(unsafe_code)]
 pub mod sys;
+pub mod text;
 pub mod update;

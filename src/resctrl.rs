@@ -16,6 +16,7 @@ use nix::unistd::{UnlinkatFlags, unlinkat, write};
 
 use crate::error::{Context, Errno, Error, Result};
 use crate::spec::IntelRdt;
+use crate::text::one_line;
 
 /// Whose group it is, and so who makes it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -198,7 +199,7 @@ fn write_schemata(root: &str, group: &str, lines: &str) -> Result<()> {
         let status = std::fs::read_to_string(format!("{root}/info/last_cmd_status")).unwrap_or_default();
         match status.trim() {
             "" | "ok" => e,
-            why => e.hint(format!("the kernel says: {}", crate::spec::text::one_line(why))),
+            why => e.hint(format!("the kernel says: {}", one_line(why))),
         }
     })
 }
@@ -266,9 +267,9 @@ impl fmt::Display for Group {
             Class::Named => "named",
             Class::Existing => "existing",
         };
-        write!(f, "{} class={class}", self.path)?;
+        write!(f, "{} class={class}", one_line(&self.path))?;
         if let Some(path) = &self.monitoring {
-            write!(f, " monitoring={path}")?;
+            write!(f, " monitoring={}", one_line(path))?;
         }
         self.schemata.iter().try_for_each(|s| write!(f, "\n    schemata={:?}  # {}", s.lines, s.field))
     }

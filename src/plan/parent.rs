@@ -9,6 +9,7 @@ use crate::cgroup::systemd::Unit;
 use crate::cgroup::{DeviceList, Settings};
 use crate::resctrl::Group;
 use crate::spec::{Hook, IdMapping, Rlimit, Scheduler};
+use crate::text::one_line;
 
 /// The kinds of hooks that the runtime itself runs while it creates.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -185,7 +186,7 @@ impl fmt::Display for ParentStep {
                 self::settings(f, settings)
             }
             ParentStep::Unit(unit) => self::unit(f, unit),
-            ParentStep::Attach { unit, below } => write!(f, "attach unit={unit} below={below:?}"),
+            ParentStep::Attach { unit, below } => write!(f, "attach unit={} below={below:?}", one_line(unit)),
             ParentStep::Adopt(settings) => {
                 f.write_str("adopt-cgroup")?;
                 self::settings(f, settings)
@@ -196,7 +197,7 @@ impl fmt::Display for ParentStep {
             }
             ParentStep::Delegate(owner) => write!(f, "delegate uid={owner}  # /process/user/uid"),
             ParentStep::Resctrl(group) => write!(f, "resctrl {group}"),
-            ParentStep::JoinResctrl(groups) => write!(f, "join-resctrl {}", groups.join(" ")),
+            ParentStep::JoinResctrl(groups) => write!(f, "join-resctrl {}", one_line(&groups.join(" "))),
             ParentStep::Fifo => f.write_str("fifo"),
             ParentStep::Spawn { namespaces, into_cgroup, pid_namespace, maps_first } => {
                 write!(f, "spawn namespaces={namespaces}")?;
@@ -226,12 +227,12 @@ impl fmt::Display for ParentStep {
             }
             ParentStep::Rlimits(limits) => {
                 f.write_str("rlimits")?;
-                limits.iter().try_for_each(|l| write!(f, " {}={}:{}", l.kind, l.soft, l.hard))
+                limits.iter().try_for_each(|l| write!(f, " {}={}:{}", one_line(&l.kind), l.soft, l.hard))
             }
             ParentStep::Scheduler(s) => {
-                write!(f, "scheduler {} nice={} priority={}", s.policy, s.nice, s.priority)?;
+                write!(f, "scheduler {} nice={} priority={}", one_line(&s.policy), s.nice, s.priority)?;
                 if !s.flags.is_empty() {
-                    write!(f, " flags={}", s.flags.join("|"))?;
+                    write!(f, " flags={}", one_line(&s.flags.join("|")))?;
                 }
                 if (s.runtime, s.deadline, s.period) == (0, 0, 0) {
                     return Ok(());
@@ -248,11 +249,14 @@ fn settings(f: &mut fmt::Formatter<'_>, settings: &Settings) -> fmt::Result {
     if let Some((limit, swap)) = settings.above_usage {
         write!(f, " above-usage={limit}:{swap}")?;
     }
-    settings.list.iter().try_for_each(|s| write!(f, "\n    {}={}  # {}", s.file, s.value, s.field))
+    settings
+        .list
+        .iter()
+        .try_for_each(|s| write!(f, "\n    {}={}  # {}", one_line(&s.file), one_line(&s.value), s.field))
 }
 
 fn unit(f: &mut fmt::Formatter<'_>, unit: &Unit) -> fmt::Result {
-    write!(f, "unit {}", unit.name)?;
+    write!(f, "unit {}", one_line(&unit.name))?;
     unit.properties.iter().try_for_each(|p| {
         write!(f, "\n    {}={}", p.name, p.value)?;
         if p.field.is_empty() { Ok(()) } else { write!(f, "  # {}", p.field) }
@@ -269,7 +273,7 @@ fn maps(f: &mut fmt::Formatter<'_>, uids: &[IdMapping], gids: &[IdMapping]) -> f
 }
 
 fn hook(f: &mut fmt::Formatter<'_>, kind: HookKind, index: usize, hook: &Hook) -> fmt::Result {
-    write!(f, "\n    path={} args={:?}", hook.path, hook.args)?;
+    write!(f, "\n    path={} args={:?}", one_line(&hook.path), hook.args)?;
     match &hook.env {
         Some(env) => write!(f, " env={env:?}")?,
         None => f.write_str(" env=inherited")?,
@@ -283,13 +287,13 @@ fn hook(f: &mut fmt::Formatter<'_>, kind: HookKind, index: usize, hook: &Hook) -
 impl fmt::Display for Place {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Place::Namespace { kind, path, field } => write!(f, "namespace {kind} {path}  # {field}"),
+            Place::Namespace { kind, path, field } => write!(f, "namespace {kind} {}  # {field}", one_line(path)),
             Place::Init => f.write_str("init"),
             Place::InitRoot => f.write_str("init-root"),
             Place::Door { hierarchy, .. } => write!(f, "cgroup {hierarchy}"),
             Place::Fifo => f.write_str("fifo"),
             Place::Tree { source, recursive, given, field } => {
-                write!(f, "tree {source}")?;
+                write!(f, "tree {}", one_line(source))?;
                 if *recursive {
                     f.write_str(" recursive=true")?;
                 }

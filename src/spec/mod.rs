@@ -23,7 +23,6 @@ mod seccomp;
 pub mod sysctl;
 #[cfg(test)]
 mod tests;
-pub mod text;
 pub mod validate;
 
 pub use config::{Hook, Hooks, Mount, Root, Spec};
@@ -34,3 +33,5 @@ pub use resources::{
     WeightDevice,
 };
 pub use seccomp::{Arg, Seccomp, Syscall};
+
+pub use crate::text;

@@ -292,7 +292,11 @@ mod text {
         }
         fn write(&self, f: &mut Formatter<'_>) -> Result {
             let s = self.to_string_lossy();
-            if s.contains([' ', '"', '\n', '\t', '#']) { write!(f, "{s:?}") } else { f.write_str(&s) }
+            if s.contains(|c: char| c.is_control() || matches!(c, ' ' | '"' | '#')) {
+                write!(f, "{s:?}")
+            } else {
+                f.write_str(&s)
+            }
         }
     }
 

@@ -1,6 +1,6 @@
 //! Text of messages: the quoting of Go's `%q`, which runc's messages use, and JSON pointers.
 
-use std::fmt::Write;
+use std::fmt::{Result, Write};
 
 /// A string in double quotes as Go's `%q` prints it.
 pub fn quote(text: &str) -> String {
@@ -19,29 +19,43 @@ pub fn quote(text: &str) -> String {
 
 /// The same text on one line: what would break a line or move a terminal's cursor is written as an escape.
 pub fn one_line(text: &str) -> String {
-    let mut out = String::with_capacity(text.len());
-    text.chars().for_each(|c| push_visible(&mut out, c));
-    out
+    let mut out = Visible(String::with_capacity(text.len()));
+    // Writing to a String can't fail.
+    let _ = out.write_str(text);
+    out.0
+}
+
+/// Writes what is written to it as [`one_line`] has it.
+pub struct Visible<W>(pub W);
+
+impl<W: Write> Write for Visible<W> {
+    fn write_str(&mut self, text: &str) -> Result {
+        text.chars().try_for_each(|c| put_visible(&mut self.0, c))
+    }
 }
 
 fn push_visible(out: &mut String, c: char) {
+    // Writing to a String can't fail.
+    let _ = put_visible(out, c);
+}
+
+fn put_visible(out: &mut impl Write, c: char) -> Result {
     match c {
-        '\x07' => out.push_str("\\a"),
-        '\x08' => out.push_str("\\b"),
-        '\t' => out.push_str("\\t"),
-        '\n' => out.push_str("\\n"),
-        '\x0b' => out.push_str("\\v"),
-        '\x0c' => out.push_str("\\f"),
-        '\r' => out.push_str("\\r"),
+        '\x07' => out.write_str("\\a"),
+        '\x08' => out.write_str("\\b"),
+        '\t' => out.write_str("\\t"),
+        '\n' => out.write_str("\\n"),
+        '\x0b' => out.write_str("\\v"),
+        '\x0c' => out.write_str("\\f"),
+        '\r' => out.write_str("\\r"),
         // Line and paragraph separators, and the marks that reorder text, are not printable in Go either.
         _ if c.is_control()
             || matches!(c, '\u{2028}' | '\u{2029}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}') =>
         {
             let n = u32::from(c);
-            // Writing to a String can't fail.
-            let _ = if n < 0x80 { write!(out, "\\x{n:02x}") } else { write!(out, "\\u{n:04x}") };
+            if n < 0x80 { write!(out, "\\x{n:02x}") } else { write!(out, "\\u{n:04x}") }
         }
-        _ => out.push(c),
+        _ => out.write_char(c),
     }
 }
 
