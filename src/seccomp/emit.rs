@@ -82,6 +82,7 @@ struct Spans(Vec<Span>);
 impl Spans {
     /// From `start` on: `outcome`. Starts never go back.
     fn push(&mut self, start: u32, outcome: Outcome) {
+        debug_assert!(self.0.last().is_none_or(|last| last.start <= start));
         self.0.pop_if(|last| last.start >= start);
         if self.0.last().is_none_or(|last| last.outcome != outcome) {
             self.0.push(Span { start, outcome });

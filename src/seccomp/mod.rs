@@ -252,6 +252,29 @@ mod tests {
     }
 
     #[test]
+    fn what_is_behind_ipc_is_as_new_as_ipc() {
+        let profile = r#"{"defaultAction": "SCMP_ACT_KILL", "syscalls": [{"names": ["read", "semop"], "action": "SCMP_ACT_ALLOW"}]}"#;
+        let x86 = arch::by_name("SCMP_ARCH_X86").unwrap();
+        let program = compile(&parse(profile), x86, 0).unwrap().unwrap();
+        let answer = |nr, selector| {
+            let data = bpf::SeccompData { nr, arch: x86.audit, args: [selector, 0, 0, 0, 0, 0] };
+            bpf::run(&program.filter, &data, false)
+        };
+        let (kill, allow, enosys) = (Some(0), Some(0x7fff_0000), Some(0x0005_0026));
+        for (nr, selector, expected) in [
+            (3, 0, allow),
+            (4, 1, kill),
+            (117, 1, allow),
+            (117, 2, kill),
+            // Once allowed, with a first argument of 1: `newest` was 3, and the spans were not in order.
+            (118, 1, enosys),
+            (u32::MAX, 1, enosys),
+        ] {
+            assert_eq!(answer(nr, selector), expected, "{nr} {selector}");
+        }
+    }
+
+    #[test]
     fn too_long_is_refused() {
         let calls: Vec<String> = (0..20_000)
             .map(|i| {

@@ -172,11 +172,12 @@ impl<'a> Profile<'a> {
         !matches!(self.default & RET_ACTION, RET_ALLOW | RET_LOG | RET_TRACE)
     }
 
-    /// The highest number that the profile names on an architecture, whatever the rule is; none if that is 0.
-    /// ARM's private calls are left out: they are not numbered with the others.
+    /// The highest number that the profile names on an architecture, whatever the rule is; none if that is 0. What is behind
+    /// `ipc` or `socketcall` has that number, too. ARM's private calls are left out: they are not numbered with the others.
     pub fn newest(&self, arch: &Arch) -> Option<u32> {
-        let number = |call: &Call| call.number(arch).filter(|n| *n < super::arch::ARM_PRIVATE || arch.base != 0);
-        self.mentioned.iter().filter_map(number).max().filter(|n| *n != 0)
+        let numbers = |call: &Call| [call.number(arch), call.multiplexer(arch).map(|(number, _)| number)];
+        let numbers = self.mentioned.iter().flat_map(numbers).flatten();
+        numbers.filter(|n| *n < super::arch::ARM_PRIVATE || arch.base != 0).max().filter(|n| *n != 0)
     }
 
     /// What happens to each call of an architecture for which there is a rule, by number.

@@ -103,7 +103,9 @@ impl Reference {
         let names = || seccomp.syscalls.iter().flat_map(|s| &s.names);
         let arches = arches.into_iter().map(|arch| {
             let listed = seccomp.architectures.is_empty() || seccomp.architectures.iter().any(|a| a == arch.name);
-            let newest = names().filter_map(|name| number(arch, name)).filter(|n| !is_private(arch, *n)).max();
+            let multiplexer = |name| Some(Call::by_name(name)?.multiplexer(arch)?.0);
+            let newest = names().flat_map(|name| [number(arch, name), multiplexer(name)]).flatten();
+            let newest = newest.filter(|n| !is_private(arch, *n)).max();
             let width = if arch.wide { u64::MAX } else { 0xffff_ffff };
             OfArch {
                 arch,
