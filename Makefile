@@ -16,11 +16,12 @@ SYSTEMD_ROOT ?= target/systemd-root
 
 BUILD_PACKAGES = gcc libc6-dev make
 RUN_PACKAGES   = $(BUILD_PACKAGES) busybox-static jq procps
-TEST_PACKAGES  = $(RUN_PACKAGES) strace runc util-linux python3 libseccomp2 golang-github-containers-common
+FUZZ_PACKAGES  = g++
+TEST_PACKAGES  = $(RUN_PACKAGES) $(FUZZ_PACKAGES) strace runc util-linux python3 libseccomp2 golang-github-containers-common
 VM_PACKAGES    = $(TEST_PACKAGES) e2fsprogs secilc
 BENCH_PACKAGES = $(RUN_PACKAGES) strace golang-github-containers-common
 
-.PHONY: help run test test-systemd test-vm test-vm-v1 clean-vm lint engines bench build man completions install toolchain
+.PHONY: help run test fuzz test-systemd test-vm test-vm-v1 clean-vm lint engines bench build man completions install toolchain
 
 help: ## this list
 	@sed -n 's/^\([a-z0-9-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | while IFS='	' read -r t d; do printf '  make %-12s %s\n' "$$t" "$$d"; done
@@ -37,9 +38,13 @@ run: toolchain ## build, and show the life of a container
 	$(CARGO) build --release --bin dunnage --target $(TARGET)
 	integration/demo.sh $(abspath $(BINARY))
 
-test: toolchain ## unit tests, golden plans, real containers
+test: toolchain ## unit tests, golden plans, fuzzing for some seconds, real containers
 	@integration/packages.sh $(TEST_PACKAGES)
 	CARGO="$(CARGO)" integration/test.sh
+
+fuzz: toolchain ## every fuzz target for ten minutes (FUZZ_SECONDS), one after the other
+	@integration/packages.sh $(BUILD_PACKAGES) $(FUZZ_PACKAGES)
+	for target in $$(ls fuzz/corpus); do CARGO="$(CARGO)" integration/fuzz.sh $$target $(or $(FUZZ_SECONDS),600) || exit; done
 
 test-systemd: toolchain ## the calls to systemd, against a real one in namespaces of its own
 	@integration/packages.sh $(BUILD_PACKAGES) debootstrap
@@ -67,6 +72,7 @@ lint: toolchain ## rustfmt, clippy and shellcheck, warnings are errors
 	$(CARGO) clippy --bin dunnage --target $(TARGET) -- -D warnings
 	cd init && RUSTFLAGS="-Cpanic=abort -Clink-arg=-nostartfiles" $(CARGO) clippy --release --target $(HOST) -- -D warnings
 	cd init && $(CARGO) fmt --check -- --config-path ../rustfmt.toml
+	cd fuzz && $(CARGO) fmt --check -- --config-path ../rustfmt.toml
 
 engines: toolchain ## drive it through podman and containerd
 	$(CARGO) build --release --bin dunnage --target $(TARGET)

@@ -1,10 +1,13 @@
 #!/usr/bin/env bash
-# Every test: of documentation, units, golden plans, real containers. The runner's own summary is the last thing printed.
+# Every test: fuzz targets for some seconds each, documentation, units, golden plans, real containers. The runner's own
+# summary is the last thing printed.
 # cargo-nextest gives each test a process of its own; without it one process runs them, one after the other, because tests
 # that make containers share the host.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 cargo=${CARGO:-cargo}
+
+integration/fuzz.sh
 
 if "$cargo" nextest --version >/dev/null 2>&1; then
 	"$cargo" test -q --doc --workspace
