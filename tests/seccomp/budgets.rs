@@ -1,5 +1,5 @@
 //! What the profile of most containers costs (containers-common's, for a container with the capabilities that Docker gives): to
-//! compile, to install, and at each call. docs/bench/seccomp.md has the figures of a release build on a machine at rest.
+//! compile, to install, and at each call. docs/bench/seccomp.md has figures.
 
 use std::time::Instant;
 
