@@ -17,7 +17,7 @@ SYSTEMD_ROOT ?= target/systemd-root
 BUILD_PACKAGES = gcc libc6-dev make
 RUN_PACKAGES   = $(BUILD_PACKAGES) busybox-static jq procps
 FUZZ_PACKAGES  = g++
-TEST_PACKAGES  = $(RUN_PACKAGES) $(FUZZ_PACKAGES) strace runc util-linux python3 libseccomp2 golang-github-containers-common
+TEST_PACKAGES  = $(RUN_PACKAGES) $(FUZZ_PACKAGES) strace runc util-linux uidmap python3 libseccomp2 golang-github-containers-common
 VM_PACKAGES    = $(TEST_PACKAGES) e2fsprogs secilc
 BENCH_PACKAGES = $(RUN_PACKAGES) strace golang-github-containers-common
 

@@ -32,12 +32,20 @@ pub struct Container {
 }
 
 impl Container {
-    /// The container `id` of the state root.
+    /// The container `id` of the state root, to do something to it: it has to be ours.
     ///
     /// # Errors
-    /// `container does not exist`; an id that is none; a state that cannot be read.
+    /// `container does not exist`; an id that is none; a state that cannot be read, or is another user's.
     pub fn open(root: &Path, id: &str) -> Result<Container> {
         Container::load(ContainerDir::open(root, id)?)
+    }
+
+    /// The same, only to look at it.
+    ///
+    /// # Errors
+    /// As [`Container::open`], but for whose it is.
+    pub fn look(root: &Path, id: &str) -> Result<Container> {
+        Container::load(ContainerDir::look(root, id)?)
     }
 
     /// The container of that directory.

@@ -63,3 +63,19 @@ pub fn stdio_null(init: &mut Init<'static>, descriptors: u32) -> Done {
     }
     Ok(())
 }
+
+/// What belongs to nobody of this namespace, or cannot change hands, is usable all the same. Devices are not the process's.
+pub fn stdio_owner(uid: u32) -> Done {
+    for fd in 0..3 {
+        // Closed by the caller.
+        let Ok(stat) = sys::statx(fd, c"") else { continue };
+        if stat.uid == uid || stat.is(sys::S_IFCHR) {
+            continue;
+        }
+        match sys::fchownat(fd, c"", uid, u32::MAX) {
+            Ok(()) | Err(Errno::EPERM | Errno::EINVAL | Errno::EROFS) => {}
+            Err(errno) => return Err(errno).at(Call::Chown),
+        }
+    }
+    Ok(())
+}

@@ -228,6 +228,7 @@ fn one_step(init: &mut Init<'static>, step: Step<Borrowed<'static>>) -> Done {
         Step::Console { uid, rows, columns, mount } => console::console(init, uid, rows, columns, mount),
         Step::Session { terminal } => console::session(terminal),
         Step::StdioNull { descriptors } => console::stdio_null(init, descriptors),
+        Step::StdioOwner { uid } => console::stdio_owner(uid),
         Step::Hostname { name } => sys::sethostname(name).at(Call::Sethostname),
         Step::Domainname { name } => sys::setdomainname(name).at(Call::Setdomainname),
         Step::Umask { mode } => {

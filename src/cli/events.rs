@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use serde::Serialize;
 
 use super::definition::{Definition, Flag, Takes};
-use super::{Command, Global, Matches, id, open, print};
+use super::{Command, Global, Matches, id, look, print};
 use crate::cgroup::Stats;
 use crate::cgroup::watch::Happened;
 use crate::container::Container;
@@ -65,7 +65,7 @@ struct Event<'a> {
 }
 
 pub(super) fn run(global: &Global, args: &EventsArgs) -> Result<u8> {
-    let container = open(global, &args.id)?;
+    let container = look(global, &args.id)?;
     let interval = u64::try_from(args.interval.unwrap_or(DEFAULT_INTERVAL)).unwrap_or(0);
     if interval == 0 {
         return Err(Error::new("duration interval must be greater than 0"));

@@ -272,9 +272,14 @@ fn id(matches: &Matches) -> String {
     matches.arguments.first().map(|id| id.to_string_lossy().into_owned()).unwrap_or_default()
 }
 
-/// The container that a command is about.
+/// The container that a command changes.
 fn open(global: &Global, id: &str) -> Result<Container> {
     Container::open(&root::find(global)?.path, id)
+}
+
+/// The container that a command only tells of.
+fn look(global: &Global, id: &str) -> Result<Container> {
+    Container::look(&root::find(global)?.path, id)
 }
 
 /// Writes to stdout, the whole or an error; in one write(2), where std's stdout would make two of a last line without end.

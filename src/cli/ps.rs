@@ -4,7 +4,7 @@ use std::ffi::OsString;
 
 use super::definition::Definition;
 use super::definition::shared::FORMAT;
-use super::{Command, Global, Matches, id, open, print};
+use super::{Command, Global, Matches, id, look, print};
 use crate::error::{Error, Result};
 use crate::log;
 
@@ -41,7 +41,7 @@ impl PsArgs {
 }
 
 pub(super) fn run(global: &Global, args: &PsArgs) -> Result<u8> {
-    let container = open(global, &args.id)?;
+    let container = look(global, &args.id)?;
     let pids = container.pids().inspect_err(|_| {
         if container.state.config.rootless_cgroups {
             log::warn("runc ps failure might be caused by lack of full access to cgroups");

@@ -3,8 +3,11 @@
 
 use std::ffi::OsString;
 use std::os::unix::ffi::OsStrExt;
-use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
+use std::os::unix::fs::DirBuilderExt;
 use std::path::{Component, Path, PathBuf};
+
+use nix::fcntl::{OFlag, open};
+use nix::sys::stat::{Mode, fchmod, fstat};
 
 use super::Global;
 use super::definition::parse_bool;
@@ -76,14 +79,25 @@ fn default(facts: &Facts) -> Option<PathBuf> {
     per_user.then(|| Path::new(xdg).join("runc"))
 }
 
-/// Mode 01700: the sticky bit keeps systemd-tmpfiles from cleaning it away.
+/// Mode 01700: the sticky bit keeps systemd-tmpfiles from cleaning it away. Where `$XDG_RUNTIME_DIR` is for all to write (/tmp
+/// in many containers), others may have been there first.
 fn make_sticky(path: &Path) -> Result<()> {
+    const WRITABLE: &str = "the path in $XDG_RUNTIME_DIR must be writable by the user";
+    const PERMISSION: &str = "you should check permission of the path in $XDG_RUNTIME_DIR";
     let made = std::fs::DirBuilder::new().mode(0o700).recursive(true).create(path);
-    made.map_err(|e| Error::io(format_args!("mkdir {}", path.display()), &e))
-        .doing(|| "the path in $XDG_RUNTIME_DIR must be writable by the user")?;
-    std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o1700))
-        .map_err(|e| Error::io(format_args!("chmod {}", path.display()), &e))
-        .doing(|| "you should check permission of the path in $XDG_RUNTIME_DIR")
+    made.map_err(|e| Error::io(format_args!("mkdir {}", path.display()), &e)).doing(|| WRITABLE)?;
+    let failed = |call: &str, e| Error::sys(format!("{call} {}", path.display()), e).doing(PERMISSION);
+    let flags = OFlag::O_RDONLY | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
+    let dir = open(path, flags, Mode::empty()).map_err(|e| failed("open", e))?;
+    let stat = fstat(&dir).map_err(|e| failed("stat", e))?;
+    if stat.st_uid != nix::unistd::geteuid().as_raw() {
+        let what = format!("{} belongs to uid {}", path.display(), stat.st_uid);
+        return Err(Error::new(what).doing(PERMISSION).hint("let it, or --root, name a directory that is yours"));
+    }
+    if stat.st_mode & 0o7777 == 0o1700 {
+        return Ok(());
+    }
+    fchmod(&dir, Mode::S_ISVTX | Mode::S_IRWXU).map_err(|e| failed("chmod", e))
 }
 
 /// How little we may do.

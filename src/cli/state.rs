@@ -1,7 +1,7 @@
 //! `state`: the state of one container, as JSON.
 
 use super::definition::Definition;
-use super::{Command, Global, Matches, id, open, print};
+use super::{Command, Global, Matches, id, look, print};
 use crate::error::Result;
 use crate::state::Report;
 
@@ -34,7 +34,7 @@ impl StateArgs {
 }
 
 pub(super) fn run(global: &Global, args: &StateArgs) -> Result<u8> {
-    let container = open(global, &args.id)?;
+    let container = look(global, &args.id)?;
     let status = container.status()?;
     print(&Report::new(container.state, status).pretty()?)?;
     Ok(0)

@@ -144,14 +144,22 @@ impl<'a> Execution<'a> {
     /// [`Execution::cgroup`] tell what there is.
     pub fn run(&mut self) -> Result<()> {
         let plan = self.plan;
-        plan.parent.iter().try_for_each(|step| self.step(step).map_err(|e| self.first_to_fail(e)))
+        plan.parent.iter().try_for_each(|step| {
+            self.step(step).map_err(|e| match step {
+                // What came of that is what the child has said.
+                ParentStep::Wait(_) => e,
+                _ => self.first_to_fail(e),
+            })
+        })
     }
 
     /// systemd removes the scope of a child that has ended: what we find missing then is not the error to tell, but the child's.
     fn first_to_fail(&self, ours: Error) -> Error {
         let missing = matches!(ours.errno(), Some(Errno::ENOENT | Errno::ENODEV));
+        let made = self.unit_started || self.cgroup.as_ref().is_some_and(|cgroup| !cgroup.paths().is_empty());
         match &self.sync {
-            Some(sync) if missing && self.owned.is_some_and(|owned| !owned.exists()) => match sync.last_words() {
+            Some(sync) if missing && made && self.owned.is_some_and(|owned| !owned.exists()) => match sync.last_words()
+            {
                 Some(trouble) => self.trouble(trouble, Barrier::Ready),
                 None => ours,
             },
@@ -197,9 +205,7 @@ impl<'a> Execution<'a> {
                 .map_err(|e| Error::sys("sched_setaffinity", e).field("/execCPUAffinity/initial")),
             ParentStep::Affinity(mask) => self.affinity(mask),
             ParentStep::OomScoreAdj(value) => oom_score_adj(self.pid()?, *value),
-            ParentStep::IdMaps { uids, gids } => {
-                idmaps::write_maps(self.pid()?, uids, gids).map_err(|e| e.field("/linux/uidMappings"))
-            }
+            ParentStep::IdMaps { uids, gids } => idmaps::write_maps(self.pid()?, uids, gids),
             ParentStep::Trees(first) => self.trees(*first),
             ParentStep::Tell(barrier) => self.tell(*barrier),
             ParentStep::Wait(barrier) => self.wait(*barrier),
@@ -253,6 +259,12 @@ impl<'a> Execution<'a> {
         let config = Config::from_spec(spec, origin)?;
         // Without those that we had to go without.
         let paths = self.cgroup.as_ref().map(|c| c.paths().0).unwrap_or_default();
+        if self.denied == Denied::GoWithout && paths.is_empty() && !has_own_pid_namespace(spec) {
+            log::warn(
+                "Creating a rootless container with no cgroup and no private pid namespace. Nothing will tell its processes \
+                 from others: when its init is killed, the rest of them stays.",
+            );
+        }
         let mut state = State::new(self.identity.id, process.pid, process.start_time, config, paths);
         if let Some(group) = self.plan.resctrl() {
             state.intel_rdt_path = group.path.clone();
@@ -546,6 +558,12 @@ impl Drop for FileSize {
 
 fn nobody_connected() -> Error {
     Error::new("the plan asks systemd, which nobody is connected to")
+}
+
+/// Made for it: the end of its init is the end of all that is in there.
+fn has_own_pid_namespace(spec: &Spec) -> bool {
+    let namespaces = spec.linux.iter().flat_map(|linux| &linux.namespaces);
+    namespaces.into_iter().any(|ns| ns.kind == "pid" && ns.path.is_empty())
 }
 
 fn no_process() -> Error {

@@ -207,6 +207,13 @@ fn hint(step: &Step<Owned>, f: &Found<'_>) -> Option<String> {
         {
             "the policy may not have /linux/mountLabel, or not let us mount with it"
         }
+        (Step::Mount { fstype, .. }, Call::Mount, Errno::EPERM) if fstype.to_bytes() == b"proc" => {
+            "in a user namespace that takes a new pid namespace, made with it; without one, bind /proc (rbind). In a container \
+             whose own /proc is masked, the kernel allows neither"
+        }
+        (Step::Mount { fstype, .. }, Call::Mount, Errno::EPERM) if fstype.to_bytes() == b"sysfs" => {
+            "in a user namespace that takes a new network namespace, made with it; without one, bind /sys (rbind)"
+        }
         (Step::Mount { fstype, .. }, _, Errno::EINVAL) if fstype.to_bytes() == b"devpts" => {
             "a gid=5 that the user namespace does not map gives this"
         }

@@ -76,21 +76,42 @@ pub fn run(moment: Moment, hooks: &[Hook], state: &OciState<'_>, cwd: Option<&CS
 }
 
 fn run_one(hook: &Hook, state: &[u8], cwd: Option<&CStr>) -> Result<()> {
+    match to_its_end(hook, state, cwd)? {
+        Ended::Well => Ok(()),
+        Ended::Late(seconds) => Err(Error::new(format!("hook ran past specified timeout of {seconds:.1}s"))),
+        Ended::Badly { exit, stdout, stderr } => Err(Error::new(format!("{exit}, stdout: {stdout}, stderr: {stderr}"))),
+    }
+}
+
+/// How a program of the host ended.
+pub(super) enum Ended {
+    /// With 0.
+    Well,
+    /// Its time was over: it was killed after so many seconds.
+    Late(f64),
+    /// In Go's words, and what of its output was kept.
+    Badly { exit: String, stdout: String, stderr: String },
+}
+
+/// Runs a program of the host in the directory `cwd` (`None`: ours), with `input` as its stdin, and waits for it.
+///
+/// # Errors
+/// It could not be started.
+pub(super) fn to_its_end(hook: &Hook, input: &[u8], cwd: Option<&CStr>) -> Result<Ended> {
     let timeout = hook.timeout.map(|seconds| Duration::from_secs(u64::try_from(seconds).unwrap_or(0)));
     let deadline = timeout.and_then(|timeout| Instant::now().checked_add(timeout));
-    let mut running = start(hook, state, cwd)?;
+    let mut running = start(hook, input, cwd)?;
     let Some(exit) = running.wait(deadline)? else {
         running.process.send_signal(libc::SIGKILL).ok();
         running.process.reap().map_err(|e| Error::sys("waitid of the hook", e))?;
-        let seconds = timeout.unwrap_or_default().as_secs_f64();
-        return Err(Error::new(format!("hook ran past specified timeout of {seconds:.1}s")));
+        return Ok(Ended::Late(timeout.unwrap_or_default().as_secs_f64()));
     };
     running.read_rest()?;
     if exit == Exit::Code(0) {
-        return Ok(());
+        return Ok(Ended::Well);
     }
     let [stdout, stderr] = &running.outputs;
-    Err(Error::new(format!("{}, stdout: {}, stderr: {}", describe(exit), stdout.text(), stderr.text())))
+    Ok(Ended::Badly { exit: describe(exit), stdout: stdout.text(), stderr: stderr.text() })
 }
 
 /// Starts the hook with as much of the state in its stdin as fits: all, as a rule, and then no poll is needed for it.

@@ -64,8 +64,11 @@ impl StdioPlan {
         let (read, write) = pipe2(OFlag::O_CLOEXEC).map_err(|e| Error::sys(format!("pipe for {name}"), e))?;
         let child = if slot == 0 { &read } else { &write };
         if (geteuid().as_raw(), getegid().as_raw()) != (owner.uid, owner.gid) {
-            fchown(child, Some(Uid::from_raw(owner.uid)), Some(Gid::from_raw(owner.gid)))
-                .map_err(|e| Error::sys(format!("fchown of the pipe for {name}"), e))?;
+            match fchown(child, Some(Uid::from_raw(owner.uid)), Some(Gid::from_raw(owner.gid))) {
+                // Rootless: the process does it itself, where it is root (step `stdio-owner`).
+                Ok(()) | Err(Errno::EPERM) => {}
+                Err(e) => return Err(Error::sys(format!("fchown of the pipe for {name}"), e)),
+            }
         }
         let child = if slot == 0 {
             self.relay.add_stdin(fd, write)?;

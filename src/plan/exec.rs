@@ -95,8 +95,11 @@ pub fn exec(r: &Request<'_>, facts: &Facts) -> Result<Plan> {
     p.always(Step::InitRoot { from: root });
     if program.terminal {
         process::console(p, program, false);
-    } else if facts.stdio_null != 0 {
-        p.always(Step::StdioNull { descriptors: facts.stdio_null });
+    } else {
+        if facts.stdio_null != 0 {
+            p.always(Step::StdioNull { descriptors: facts.stdio_null });
+        }
+        process::stdio_owner(p, program, facts);
     }
     if let Some(mode) = r.umask {
         p.always(Step::Umask { mode });

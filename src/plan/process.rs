@@ -42,6 +42,14 @@ pub fn stdio(p: &mut Plan, program: &Process, facts: &Facts, mount_console: bool
     if facts.stdio_null != 0 {
         p.always(Step::StdioNull { descriptors: facts.stdio_null });
     }
+    stdio_owner(p, program, facts);
+}
+
+/// Root has given them away already. Who is not can do so as root of the user namespace alone, inside.
+pub fn stdio_owner(p: &mut Plan, program: &Process, facts: &Facts) {
+    if facts.euid != 0 && program.user.uid != 0 {
+        p.child(Step::StdioOwner { uid: program.user.uid }, "/process/user/uid");
+    }
 }
 
 /// A terminal of the container's devpts; who its session is comes later.

@@ -8,7 +8,7 @@ use nix::dir::{Dir, Type};
 use nix::errno::Errno;
 use nix::fcntl::{AtFlags, OFlag, open, openat, renameat};
 use nix::sys::stat::{FchmodatFlags, Mode, fchmodat, fstat, fstatat, mkdirat};
-use nix::unistd::{Gid, Uid, UnlinkatFlags, fchownat, mkfifoat, read, unlinkat, write};
+use nix::unistd::{Gid, Uid, UnlinkatFlags, fchownat, geteuid, mkfifoat, read, unlinkat, write};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
@@ -17,6 +17,8 @@ use crate::error::{Context, Error, Result};
 
 /// The state of a container that exists.
 const STATE: &str = "state.json";
+/// A state with 100,000 mounts has 30 MB.
+const MAX_STATE: usize = 64 << 20;
 /// There as long as the container is `created`: init waits for somebody to read from it.
 const EXEC_FIFO: &str = "exec.fifo";
 
@@ -67,7 +69,11 @@ impl Root {
             Err(e) if e.errno() == Some(Errno::ENOENT) => {}
             other => return other,
         }
-        let failed = |e| Error::sys(format!("mkdir {}", path.display()), e);
+        let failed = |e| {
+            let error = Error::sys(format!("mkdir {}", path.display()), e);
+            let hint = "let $XDG_RUNTIME_DIR, or --root, name a directory that is yours";
+            if e == Errno::EACCES { error.hint(hint) } else { error }
+        };
         let start = if path.is_absolute() { "/" } else { "." };
         let mut fd = open(start, DIRECTORY, Mode::empty()).map_err(failed)?;
         for name in path.components() {
@@ -130,14 +136,43 @@ impl AsFd for Root {
 }
 
 impl ContainerDir {
-    /// `root/id`, for commands on one container. A missing root is a missing container.
+    /// `root/id`, for commands that act on one container; it has to be ours. What a state file says is obeyed: hooks are run,
+    /// processes and cgroups ended, units stopped. Of another user's that would be done with our rights, and not with his.
     pub fn open(root: &Path, id: &str) -> Result<ContainerDir> {
+        let dir = ContainerDir::look(root, id)?;
+        dir.refuse_if_not_ours()?;
+        Ok(dir)
+    }
+
+    /// `root/id`, for commands that only look, whosever it is. A missing root is a missing container.
+    pub fn look(root: &Path, id: &str) -> Result<ContainerDir> {
         check_id(id)?;
         match Root::open(root) {
             Ok(root) => root.into_container(id),
             Err(e) if e.errno() == Some(Errno::ENOENT) => Err(does_not_exist()),
             Err(e) => Err(e),
         }
+    }
+
+    fn refuse_if_not_ours(&self) -> Result<()> {
+        let stat = fstat(&self.fd).map_err(|e| Error::sys(format!("stat {}", self.id), e))?;
+        let (owner, us) = (stat.st_uid, geteuid());
+        if owner != us.as_raw() {
+            let what =
+                format!("container {}: its state belongs to uid {owner}, and not to uid {us}, who asks", self.id);
+            return Err(
+                Error::new(what).hint("it would be that user's word, carried out by this one: ask as that user")
+            );
+        }
+        if Mode::from_bits_truncate(stat.st_mode).intersects(Mode::S_IWGRP | Mode::S_IWOTH) {
+            let what = format!(
+                "container {}: others may write its state directory (mode {:o})",
+                self.id,
+                stat.st_mode & 0o7777
+            );
+            return Err(Error::new(what).hint("what it says may not be ours: look at it, then chmod go-w"));
+        }
+        Ok(())
     }
 
     /// The container's id.
@@ -181,7 +216,8 @@ impl ContainerDir {
     /// A whole file of the directory; `None` if it is missing.
     pub(super) fn read_file(&self, name: &str) -> Result<Option<Vec<u8>>> {
         let failed = |call: &str, e| Error::sys(format!("{call} {}/{name}", self.id), e);
-        let flags = OFlag::O_RDONLY | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
+        // Root may look at what a user has put there: a fifo must not hold it, nor an endless file.
+        let flags = OFlag::O_RDONLY | OFlag::O_NONBLOCK | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
         let file = match openat(&self.fd, name, flags, Mode::empty()) {
             Ok(file) => file,
             Err(Errno::ENOENT) => return Ok(None),
@@ -193,6 +229,7 @@ impl ContainerDir {
         loop {
             match read(&file, &mut chunk).map_err(|e| failed("read", e))? {
                 0 => return Ok(Some(bytes)),
+                _ if bytes.len() > MAX_STATE => return Err(failed("read", Errno::EFBIG)),
                 n => bytes.extend_from_slice(chunk.get(..n).unwrap_or_default()),
             }
         }
@@ -222,6 +259,9 @@ impl ContainerDir {
     /// Writes a file that can become state.json, and returns its name.
     pub(super) fn write_aside(&self, bytes: &[u8]) -> Result<String> {
         let failed = |call: &str, e| Error::sys(format!("{call} {}/{STATE}", self.id), e);
+        if bytes.len() > MAX_STATE {
+            return Err(failed("write", Errno::EFBIG));
+        }
         let mut temp = String::new();
         let mut file = Err(Errno::EEXIST);
         // O_EXCL, because two writers may not share one; a name is only taken by one that died or by one in another pid

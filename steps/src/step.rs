@@ -192,6 +192,8 @@ steps! {
     Session "session" { terminal: bool }
     /// Opens the container's null device over those of the descriptors 0-2 that were the host's (bit `1 << fd`).
     StdioNull "stdio-null" { descriptors: u32 }
+    /// Makes a user of the namespace the owner of those of the descriptors 0-2 that are somebody's of it: it may open them again.
+    StdioOwner "stdio-owner" { uid: u32 }
     /// Sets the host name.
     Hostname "hostname" { name: Str }
     /// Sets the NIS domain name.

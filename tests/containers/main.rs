@@ -40,6 +40,7 @@ mod process;
 mod removal;
 mod robustness;
 mod rootfs;
+mod rootless;
 mod safety;
 mod seccomp;
 mod security;

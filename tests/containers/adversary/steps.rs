@@ -65,6 +65,7 @@ pub const STEPS: &[(&str, How)] = &[
     ("console", At(&["/dev/pts", "/dev/pts/ptmx", "/dev/console"])),
     ("session", NO_PATH),
     ("stdio-null", At(&["/dev/null"])),
+    ("stdio-owner", Not("the descriptors that the process has")),
     ("hostname", NO_PATH),
     ("domainname", NO_PATH),
     ("umask", NO_PATH),

@@ -6,7 +6,7 @@ use super::driver::{Driver, Place, is_ours};
 use super::{Runtime, Value, eventually, host, json, pause, payload};
 use std::ffi::OsStr;
 use std::fs;
-use std::os::unix::fs::{PermissionsExt, symlink};
+use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -369,7 +369,9 @@ impl Bundle {
 impl Drop for Bundle {
     fn drop(&mut self) {
         self.wrap.clear();
-        for entry in fs::read_dir(self.root()).into_iter().flatten().flatten() {
+        // A user's state is not root's to obey, nor to read; the user's processes end with the test's pid namespace.
+        let roots = fs::metadata(self.root()).is_ok_and(|m| m.uid() == 0);
+        for entry in fs::read_dir(self.root()).into_iter().filter(|_| roots).flatten().flatten() {
             if !self.is_harmless(&entry.path()) {
                 eprintln!("{:?} names cgroups that are not this test's: not deleted", entry.path());
                 continue;
