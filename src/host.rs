@@ -1,10 +1,13 @@
 //! This host, as far as a configuration's validity depends on it. Each fact is read when it is asked for and only then: most
 //! configurations ask for none. Knows nothing of what is done with the answers.
 
+use std::os::fd::AsFd;
 use std::sync::OnceLock;
 
+use nix::errno::Errno;
 use nix::fcntl::{OFlag, open};
 use nix::sys::stat::Mode;
+use nix::unistd::geteuid;
 
 use std::os::unix::fs::MetadataExt;
 
@@ -17,6 +20,7 @@ use crate::spec::IdMapping;
 use crate::spec::names::NamespaceKind;
 use crate::spec::validate::{HostFacts, IdMaps, OwnedMaps, Rdt};
 use crate::sys::seccomp::knows_flags;
+use crate::sys::userns::Holder;
 
 /// For [`crate::spec::validate::validate`].
 pub fn facts(cgroups: &cgroup::Host) -> HostFacts<'static> {
@@ -123,21 +127,37 @@ pub fn is_own_netns(path: &str) -> Result<bool, String> {
     both.map_err(|e: crate::error::Error| e.to_string())
 }
 
-/// The maps of the user namespace that `path` is, where they can be told without entering it: for `/proc/PID/ns/user`.
+/// The maps of the user namespace that `path` is. None: only root could tell.
 ///
 /// # Errors
 /// In words: they cannot be read.
 pub fn userns_maps(path: &str) -> Result<Option<OwnedMaps>, String> {
-    let Some(process) = path.strip_prefix("/proc/").and_then(|rest| rest.strip_suffix("/ns/user")) else {
-        return Ok(None);
-    };
+    match path.strip_prefix("/proc/").and_then(|rest| rest.strip_suffix("/ns/user")) {
+        Some(process) => maps_of(process).map(Some),
+        None => maps_within(path),
+    }
+}
+
+/// A file that is bound somewhere names no process: one is sent there.
+fn maps_within(path: &str) -> Result<Option<OwnedMaps>, String> {
+    let told = |call: &str, e: Errno| crate::error::Error::sys(format!("{call} {path}"), e).to_string();
+    let file = open(path, OFlag::O_RDONLY | OFlag::O_CLOEXEC | OFlag::O_NONBLOCK, Mode::empty());
+    let file = file.map_err(|e| told("open", e))?;
+    match Holder::of(file.as_fd()) {
+        Ok(holder) => maps_of(&holder.pid.to_string()).map(Some),
+        Err(Errno::EPERM) if !geteuid().is_root() => Ok(None),
+        Err(e) => Err(told("setns", e)),
+    }
+}
+
+fn maps_of(process: &str) -> Result<OwnedMaps, String> {
     let map = |file: &str| {
         let path = format!("/proc/{process}/{file}");
         let text = std::fs::read_to_string(&path)
             .map_err(|e| crate::error::Error::io(format_args!("open {path}"), &e).to_string())?;
         parse_map(&text).ok_or_else(|| format!("{path}: not an id map"))
     };
-    Ok(Some(IdMaps { uid: map("uid_map")?, gid: map("gid_map")? }))
+    Ok(IdMaps { uid: map("uid_map")?, gid: map("gid_map")? })
 }
 
 fn parse_map(text: &str) -> Option<Vec<IdMapping>> {
@@ -181,7 +201,9 @@ mod tests {
         let own = userns_maps("/proc/self/ns/user").unwrap().unwrap();
         let text = std::fs::read_to_string("/proc/self/uid_map").unwrap();
         assert_eq!(own.uid.len(), text.lines().count());
-        assert_eq!(userns_maps("/run/userns/x").unwrap().map(|m| m.uid), None);
+        assert_eq!(userns_maps("/nonexistent").unwrap_err(), "open /nonexistent: no such file or directory");
+        let other = userns_maps("/proc/self/task/../ns/uts");
+        assert!(other.as_ref().is_err_and(|e| e.contains("invalid argument")) || other == Ok(None));
         assert!(userns_maps("/proc/0/ns/user").is_err());
         let maps = parse_map("         0     100000      65536\n     65536 4294967294          1\n").unwrap();
         assert_eq!(maps[0], IdMapping { container_id: 0, host_id: 100_000, size: 65536 });

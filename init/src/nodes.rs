@@ -54,7 +54,7 @@ pub struct Node {
 /// Makes a device node, or binds the host's.
 pub fn node(init: &mut Init<'static>, n: &Node) -> Done {
     if n.bind {
-        return bind_node(init, n.path);
+        return bind_node(init, n);
     }
     let dev = u64::from(n.minor & 0xff) | u64::from(n.major) << 8 | u64::from(n.minor & !0xff) << 12;
     let made = in_directory(init, n.path, |_, dir, name| match sys::mknodat(dir, name, n.kind | n.mode, dev) {
@@ -64,14 +64,19 @@ pub fn node(init: &mut Init<'static>, n: &Node) -> Done {
     });
     match made {
         // No CAP_MKNOD, or a user namespace around us.
-        Err(Failure { call: Call::Mknod, errno: Errno::EPERM, .. }) => bind_node(init, n.path),
+        Err(Failure { call: Call::Mknod, errno: Errno::EPERM, .. }) => bind_node(init, n),
         r => r,
     }
 }
 
-fn bind_node(init: &mut Init<'static>, path: &'static CStr) -> Done {
-    let tree = sys::open_tree_clone(Fd::CWD, path, false).at(Call::OpenTree)?;
-    let target = path::destination(init, path, || Ok(Make::File))?;
+/// The device that is asked for, and no other that happens to have its name on the host, where a link may lead anywhere.
+fn bind_node(init: &mut Init<'static>, n: &Node) -> Done {
+    let tree = sys::open_tree_clone(Fd::CWD, n.path, false).at(Call::OpenTree)?;
+    let stat = sys::statx(tree.raw(), c"").at(Call::Stat)?;
+    if !stat.is(n.kind) || stat.rdev != (n.major, n.minor) {
+        return Err(Failure::found(Call::NotTheDevice));
+    }
+    let target = path::destination(init, n.path, || Ok(Make::File))?;
     sys::move_mount(tree.raw(), target.fd.raw(), c"").at(Call::MoveMount)?;
     init.directory = None;
     Ok(())

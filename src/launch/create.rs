@@ -206,10 +206,22 @@ impl<'a> Bundle<'a> {
         Owner { uid: host_id(&linux.uid_mappings, uid), gid: host_id(&linux.gid_mappings, 0) }
     }
 
+    /// The maps of a user namespace that is joined: who owns the program's descriptors depends on them, and the state tells them.
+    fn learn_maps(&mut self) -> Result<()> {
+        let Some(linux) = self.spec.linux.as_mut().filter(|l| l.uid_mappings.is_empty()) else { return Ok(()) };
+        let joined = linux.namespaces.iter().find(|n| n.kind == "user" && !n.path.is_empty());
+        let maps = joined.map_or(Ok(None), |n| host::userns_maps(&n.path)).map_err(Error::new)?;
+        if let Some(maps) = maps {
+            (linux.uid_mappings, linux.gid_mappings) = (maps.uid, maps.gid);
+        }
+        Ok(())
+    }
+
     /// Makes the container.
-    pub fn make(self) -> Result<Made<'a>> {
+    pub fn make(mut self) -> Result<Made<'a>> {
         let cgroups = Host::detect()?;
         check(&self.spec, &cgroups, &self.validation())?;
+        self.learn_maps()?;
         facts::check_rootfs(&self.rootfs)?;
         let (placement, facts) = self.place(cgroups)?;
         let owned = OwnedCgroup::new(&facts.cgroups, &placement.paths)?;
@@ -501,9 +513,10 @@ impl Made<'_> {
 /// # Errors
 /// Faults of the bundle.
 pub fn plan(args: &Arguments) -> Result<String> {
-    let bundle = Bundle::open(args, None)?;
+    let mut bundle = Bundle::open(args, None)?;
     let cgroups = Host::detect()?;
     check(&bundle.spec, &cgroups, &bundle.validation())?;
+    bundle.learn_maps()?;
     let (_, facts) = bundle.place(cgroups)?;
     Ok(compile::create(&bundle.request(), &facts)?.to_string())
 }

@@ -7,7 +7,7 @@ use dunnage_steps::{Call, Owned, Step};
 use super::sync::Heard;
 use crate::error::{Errno, Error};
 use crate::log;
-use crate::plan::{ChildStep, Plan};
+use crate::plan::{ChildStep, Place, Plan};
 use crate::spec::landlock::ANNOTATION;
 
 /// What the child reported, as an error for the user.
@@ -23,12 +23,24 @@ pub fn explain(plan: &Plan, heard: &Heard) -> Error {
         return Error::sys(format!("step {} of the container's half: {}", message.step, call.name()), errno);
     };
     let found = Found { call, errno, value: message.value, text: &heard.text };
-    let error = words(step, &found);
+    let error = match (step, joined(plan, step)) {
+        (Step::Join { kinds, .. }, Some(path)) => found.plain(format!("setns {path} (namespace {kinds})")),
+        _ => words(step, &found),
+    };
     let error = match hint(step, &found) {
         Some(hint) => error.hint(hint),
         None => error,
     };
     if field.is_empty() { error } else { error.field(field.to_string()) }
+}
+
+/// The file of the namespace that a step joins.
+fn joined<'p>(plan: &'p Plan, step: &Step<Owned>) -> Option<&'p str> {
+    let Step::Join { from, .. } = step else { return None };
+    match usize::try_from(from.0).ok().and_then(|i| plan.places.get(i)) {
+        Some(Place::Namespace { path, .. }) => Some(path),
+        _ => None,
+    }
 }
 
 struct Found<'a> {
@@ -104,6 +116,14 @@ fn words(step: &Step<Owned>, f: &Found<'_>) -> Error {
             f.plain(format!("{} of /dev/pts/ptmx", f.call.name())).doing("make the container's terminal")
         }
         Step::Capabilities { .. } => f.plain(f.call.name()).doing("unable to apply caps"),
+        Step::Node { path, .. } => {
+            let error = if f.call == Call::NotTheDevice {
+                Error::new(f.call.name())
+            } else {
+                f.plain(format!("{} {}", f.call.name(), show(path)))
+            };
+            error.doing(format!("error creating device nodes: {}", show(path)))
+        }
         Step::Seccomp { .. } => f.plain(f.call.name()).doing("error loading seccomp filter into kernel"),
         Step::Landlock { .. } => {
             let what =
@@ -214,6 +234,10 @@ fn hint(step: &Step<Owned>, f: &Found<'_>) -> Option<String> {
         (Step::Mount { fstype, .. }, Call::Mount, Errno::EPERM) if fstype.to_bytes() == b"sysfs" => {
             "in a user namespace that takes a new network namespace, made with it; without one, bind /sys (rbind)"
         }
+        (Step::Node { bind: true, .. }, Call::OpenTree | Call::NotTheDevice, _) => {
+            "in a user namespace devices cannot be made: those of the host are bound, by the same path"
+        }
+        (Step::Join { .. }, _, Errno::EINVAL) => "it is no namespace of this kind, or one that we are in already",
         (Step::Mount { fstype, .. }, _, Errno::EINVAL) if fstype.to_bytes() == b"devpts" => {
             "a gid=5 that the user namespace does not map gives this"
         }

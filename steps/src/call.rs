@@ -86,6 +86,7 @@ calls! {
     PidfdOpen => "pidfd_open",
     // What no call reported, but was seen.
     NotANull => "not the null device",
+    NotTheDevice => "the host has another device of that name",
     NotAPty => "not a pseudoterminal of devpts",
     NotADirectory => "not a directory",
     OnRoot => "on the top of rootfs",

@@ -278,3 +278,159 @@ fn an_overlay_as_root() {
         b.run().ok().says("0:0\n65534:65534\n0:0\ntouch: /others: Permission denied\n100000:100000");
     });
 }
+
+/// A user namespace bound to a file, as podman and containerd keep one: by what name it goes does not tell what its maps are.
+fn pinned(b: &mut Bundle, map: &str) {
+    let file = b.path("userns").display().to_string();
+    fs::write(&file, "").unwrap();
+    let setup = format!(
+        "unshare -U sleep 100 & pid=$!
+         until [ $(readlink /proc/$pid/ns/user) != $(readlink /proc/self/ns/user) ]; do sleep 0.01; done
+         for i in uid gid; do [ -z '{map}' ] || echo {map} > /proc/$pid/${{i}}_map; done
+         mount --bind /proc/$pid/ns/user {file}; kill $pid; exec \"$@\""
+    );
+    b.wrap(&["unshare", "-m", "sh", "-c", &setup, "sh"]);
+    b.user_namespace().namespace("user", Some(&file));
+}
+
+#[test]
+fn a_pinned_user_namespace() {
+    case(|b| {
+        pinned(b, "0 100000 65536");
+        b.sh("cat /proc/self/uid_map | tr -s ' '").run().ok().says("0 100000 65536");
+        // Its maps need not be told; what the program is given belongs to its user all the same.
+        b.remove("/linux/uidMappings").remove("/linux/gidMappings").set("/process/user", json!({"uid": 5, "gid": 5}));
+        b.sh("stat -L -c %u /proc/self/fd/1").run().ok().says("5");
+        b.set("/process/user", json!({"uid": 70_000, "gid": 5}));
+        b.run().fails(1, "cannot setuid to unmapped uid 70000 in user namespace");
+        b.assert_gone();
+    });
+}
+
+#[test]
+fn a_pinned_user_namespace_with_other_maps() {
+    case(|b| {
+        pinned(b, "0 200000 65536");
+        b.args(&["/bin/true"]);
+        b.run().fails(1, "user namespaces enabled, but both namespace path and non-matching mapping specified");
+    });
+}
+
+#[test]
+fn a_user_namespace_without_maps() {
+    case(|b| {
+        pinned(b, "");
+        b.remove("/linux/uidMappings").remove("/linux/gidMappings").args(&["/bin/true"]);
+        b.run().fails(1, "user namespaces enabled, but no uid mappings found");
+    });
+}
+
+#[test]
+fn what_is_no_user_namespace() {
+    case(|b| {
+        b.user_namespace().args(&["/bin/true"]);
+        for path in ["/proc/self/ns/uts", "/etc/passwd", "/nonexistent"] {
+            b.namespace("user", Some(path)).run().fails(1, "failed to cache mappings for userns: ").err_has(path);
+        }
+        b.assert_gone();
+    });
+}
+
+/// A second process, whose user is of another range than root: what it makes is that range's.
+#[test]
+fn exec_by_a_second_range() {
+    case(|b| {
+        b.user_namespace().set("/root/readonly", false);
+        let maps = json!([
+            {"containerID": 0, "hostID": 100_000, "size": 1000},
+            {"containerID": 5000, "hostID": 300_000, "size": 10}
+        ]);
+        b.set("/linux/uidMappings", maps.clone()).set("/linux/gidMappings", maps);
+        b.args(&["/bin/sleep", "100"]).run_detached();
+        b.exec_with(&["-u", "5003:5004", "-g", "7"], &["/bin/sh", "-c", "id -G; touch /tmp/new"]).ok().says("5004 7");
+        let made = fs::metadata(b.rootfs("/tmp/new")).unwrap();
+        assert_eq!((made.uid(), made.gid()), (300_003, 300_004));
+        b.exec_with(&["-u", "2000"], &["/bin/true"]).fails(255, "");
+        b.exec_with(&["-g", "2000"], &["/bin/true"]).fails(255, "setgroups: invalid argument");
+        let caps = b.exec_with(&["-c", "CAP_SYS_ADMIN"], &["/bin/grep", "CapEff", "/proc/self/status"]).ok().out;
+        assert_eq!(u64::from_str_radix(caps.split_whitespace().last().unwrap(), 16).unwrap() >> 21 & 1, 1, "{caps}");
+    });
+}
+
+#[test]
+fn exec_into_a_user_namespace_that_was_joined() {
+    case(|b| {
+        let holder = held(b);
+        b.remove("/linux/uidMappings").remove("/linux/gidMappings").args(&["/bin/sleep", "100"]).run_detached();
+        let r = b.exec_report(&["-u", "5:6"]);
+        assert_eq!(r["ns"]["user"], host::namespace(holder.pid(), "user"));
+        assert_eq!(r["status"]["Uid"], "5 5 5 5");
+        b.exec_with(&["-u", "70000"], &["/bin/true"]).fails(255, "");
+    });
+}
+
+/// Those of the mapped ids see themselves as root, with all that takes; those of the host's are as ever.
+#[test]
+fn hooks_and_their_users() {
+    case(|b| {
+        let log = b.path("log").display().to_string();
+        fs::write(&log, "").unwrap();
+        chown(&log, Some(100_000), None).unwrap();
+        b.user_namespace().sh("echo");
+        fs::write(b.rootfs("/hook"), "#!/bin/sh\necho startContainer $(id -u) >&2; exit 3\n").unwrap();
+        fs::set_permissions(b.rootfs("/hook"), fs::Permissions::from_mode(0o755)).unwrap();
+        for name in ["prestart", "createRuntime", "createContainer", "poststop"] {
+            let line =
+                format!("echo {name} $(id -u) $(stat -c %u /) $(awk '{{print $2}}' /proc/self/uid_map) >> {log}");
+            let path = b.script(name, &line);
+            b.set(&format!("/hooks/{name}"), json!([{"path": path, "env": ["PATH=/usr/bin:/bin"]}]));
+        }
+        b.set("/hooks/startContainer", json!([{"path": "/hook"}]));
+        b.run().err_has("startContainer 0");
+        let said = host::read(&log);
+        let wanted = "prestart 0 0 0\ncreateRuntime 0 0 0\ncreateContainer 0 65534 100000\npoststop 0 0 0";
+        assert_eq!(said, wanted);
+    });
+}
+
+/// What has the name of a device on the host must be that device.
+#[test]
+fn devices_are_those_that_are_asked_for() {
+    case(|b| {
+        b.user_namespace().args(&["/bin/true"]);
+        for (path, major, minor) in
+            [("/dev/fuse", 1, 3), ("/dev/fd", 1, 3), ("/dev/pts", 1, 3), ("/dev/nonexistent", 1, 3)]
+        {
+            b.set("/linux/devices", json!([{"path": path, "type": "c", "major": major, "minor": minor}]));
+            b.run().fails(1, "error creating device nodes: ").err_has(path);
+        }
+        b.assert_gone();
+    });
+}
+
+/// The kernel refuses these, and so do others; the error says what to do.
+#[test]
+fn proc_and_sys_of_others() {
+    case(|b| {
+        b.user_namespace().drop_namespace("pid").args(&["/bin/true"]);
+        b.run().fails(1, "error mounting \"proc\" to rootfs at \"/proc\"").err_has("operation not permitted");
+        b.namespace("pid", None).drop_namespace("network");
+        b.run().fails(1, "error mounting \"sysfs\" to rootfs at \"/sys\"").err_has("operation not permitted");
+        b.assert_gone();
+    });
+}
+
+/// Of the ipc, network and user namespaces; those of the last limit what the container may make.
+#[test]
+fn sysctls_of_a_user_namespace() {
+    case(|b| {
+        b.user_namespace();
+        b.set(
+            "/linux/sysctl",
+            json!({"user.max_net_namespaces": "3", "fs.mqueue.msg_max": "11", "net.core.somaxconn": "99",
+            "net.ipv4.ping_group_range": "0 65535"}),
+        );
+        b.sh("cd /proc/sys; cat user/max_net_namespaces fs/mqueue/msg_max net/core/somaxconn; tr -s '\\t' ' ' < net/ipv4/ping_group_range");
+        b.run().ok().says("3\n11\n99\n0 65535");
+    });
+}

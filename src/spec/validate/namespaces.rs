@@ -94,23 +94,18 @@ impl Check<'_> {
         let ns = find(linux, "user")?;
         let maps = IdMaps { uid: linux.uid_mappings.as_slice(), gid: linux.gid_mappings.as_slice() };
         if ns.path.is_empty() {
-            for (key, map) in [("uid", maps.uid), ("gid", maps.gid)] {
-                let at = format!("/linux/{key}Mappings");
-                if map.is_empty() {
-                    self.error(at, format!("user namespaces enabled, but no {key} mappings found"));
-                } else if !is_mapped(map, 0) {
-                    self.error(at, format!("user namespaces enabled, but no mapping found for {key} 0"));
-                }
-            }
-        } else if !maps.uid.is_empty() || !maps.gid.is_empty() {
-            // Engines send both; that is an error only if they differ.
+            self.has_root(maps, ["/linux/uidMappings", "/linux/gidMappings"]);
+        } else {
+            let given = !maps.uid.is_empty() || !maps.gid.is_empty();
             match (self.host.userns_maps)(&ns.path) {
-                Ok(Some(real)) if !same_map(&real.uid, maps.uid) || !same_map(&real.gid, maps.gid) => {
+                // Engines send both; that is an error only if they differ.
+                Ok(Some(real)) if given && !(same_map(&real.uid, maps.uid) && same_map(&real.gid, maps.gid)) => {
                     let why = "user namespaces enabled, but both namespace path and non-matching mapping specified -- \
                                you may only provide one";
                     self.error("/linux/uidMappings", why);
                 }
-                Ok(_) => {}
+                Ok(Some(real)) => self.has_root(IdMaps { uid: &real.uid, gid: &real.gid }, ["/linux/namespaces"; 2]),
+                Ok(None) => {}
                 Err(why) => {
                     self.error("/linux/namespaces", format!("failed to cache mappings for userns: {why}"));
                 }
@@ -121,9 +116,33 @@ impl Check<'_> {
         (!maps.uid.is_empty() && !maps.gid.is_empty()).then_some(maps)
     }
 
-    /// A range must not be empty or wrap around.
+    /// `at`: where the maps of user and of group ids are from.
+    fn has_root(&mut self, maps: IdMaps<&[IdMapping]>, at: [&str; 2]) {
+        for ((key, map), at) in [("uid", maps.uid), ("gid", maps.gid)].into_iter().zip(at) {
+            if map.is_empty() {
+                self.error(at, format!("user namespaces enabled, but no {key} mappings found"));
+            } else if !is_mapped(map, 0) {
+                self.error(at, format!("user namespaces enabled, but no mapping found for {key} 0"));
+            }
+        }
+    }
+
+    /// user_namespaces(7): ranges must not be empty, wrap around, overlap (on either side), or be more than 340.
     pub(super) fn id_map(&mut self, map: &[IdMapping], at: &str) {
+        const MAX_RANGES: usize = 340;
+        if map.len() > MAX_RANGES {
+            let n = map.len();
+            self.error(at, format!("invalid id mapping: {n} ranges are more than the kernel takes ({MAX_RANGES})"));
+            return;
+        }
         for (i, range) in map.iter().enumerate() {
+            let overlap = |a: u32, b: u32, n: u32| a < b.saturating_add(n) && b < a.saturating_add(range.size);
+            let other = map.iter().take(i).position(|o| {
+                overlap(range.container_id, o.container_id, o.size) || overlap(range.host_id, o.host_id, o.size)
+            });
+            if let Some(other) = other {
+                self.error(format!("{at}/{i}"), format!("invalid id mapping: overlaps that of {at}/{other}"));
+            }
             if range.size == 0 {
                 self.error(format!("{at}/{i}/size"), "invalid id mapping: size must not be zero");
             } else if range.container_id.checked_add(range.size).is_none()

@@ -89,6 +89,12 @@ impl Check<'_> {
                     self.error(format!("{at}/user/{key}"), why);
                 }
             }
+            for (i, gid) in user.additional_gids.iter().enumerate() {
+                if *gid != u32::MAX && !maps.gid.is_empty() && !is_mapped(maps.gid, *gid) {
+                    let why = format!("setgroups: invalid argument: unmapped gid {gid} in user namespace");
+                    self.error(format!("{at}/user/additionalGids/{i}"), why);
+                }
+            }
         }
         if self.options.rootless_euid && !user.additional_gids.is_empty() {
             let why = "cannot set any additional groups in a rootless container";

@@ -40,6 +40,21 @@ fn namespaces_and_maps() {
             "/linux/uidMappings/0",
             "invalid id mapping: range goes past the last id",
         ),
+        (
+            user(json!([map(0, 1000, 10)[0], map(9, 5000, 10)[0]]), map(0, 1, 1)),
+            "/linux/uidMappings/1",
+            "invalid id mapping: overlaps that of /linux/uidMappings/0",
+        ),
+        (
+            user(map(0, 1, 1), json!([map(0, 1000, 10)[0], map(20, 990, 10)[0], map(30, 999, 2)[0]])),
+            "/linux/gidMappings/2",
+            "invalid id mapping: overlaps that of /linux/gidMappings/0",
+        ),
+        (
+            user(map(0, 1, 1), (0..341).map(|i| map(i, i, 1)[0].clone()).collect()),
+            "/linux/gidMappings",
+            "invalid id mapping: 341 ranges are more than the kernel takes (340)",
+        ),
         (ns(json!({"without": "uts"})), "/hostname", "unable to set hostname without a private UTS namespace"),
         (
             json!({"hostname": "", "domainname": "x", "linux": {"namespaces": namespaces(json!({"without": "uts"}))}}),

@@ -22,6 +22,11 @@ fn users() {
         ),
         (userns(json!({"uid": 5})), "/process/user/uid", &unmapped("uid", 5)),
         (userns(json!({"gid": 1})), "/process/user/gid", &unmapped("gid", 1)),
+        (
+            userns(json!({"additionalGids": [0, 1]})),
+            "/process/user/additionalGids/1",
+            "setgroups: invalid argument: unmapped gid 1 in user namespace",
+        ),
     ]);
     accepted(
         &HOST,
