@@ -134,7 +134,7 @@ impl Rig {
         let mut outcome = Outcome { calls: Vec::new(), changed: Vec::new(), code: 0, err: String::new(), look: None };
         let (mut attack, mut begun, mut terminal) = (None, false, None);
         let mut exes = Vec::new();
-        let root = Root::new(&self.rootfs);
+        let root = Root::new(&self.rootfs, &self.host.canary);
         tracer::trace(&mut self.command(b, scene, verb), &root, |event| match event {
             Event::Call(stop) => {
                 outcome.calls.push((stop.call, stop.path.clone()));

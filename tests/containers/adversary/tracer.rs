@@ -96,11 +96,13 @@ const IN_ROOT: u64 = 0x10;
 pub struct Root {
     path: PathBuf,
     identity: (u64, u64),
+    /// A place of the host that no process may ever hold, not even to do nothing with it.
+    canary: PathBuf,
 }
 
 impl Root {
-    pub fn new(path: &Path) -> Root {
-        Root { path: path.into(), identity: identity(path).expect("a root file system") }
+    pub fn new(path: &Path, canary: &Path) -> Root {
+        Root { path: path.into(), canary: canary.into(), identity: identity(path).expect("a root file system") }
     }
 
     /// The process has it as its own root.
@@ -183,9 +185,15 @@ fn named(root: &Root, pid: i32) -> Option<Stop> {
     let (number, args) = entry(pid)?;
     let (_, call, names) = CALLS.iter().find(|(n, _, _)| *n == number)?;
     let link = |link: String| fs::read_link(link).ok();
-    let directory = |fd: u64| match fd as i32 {
-        libc::AT_FDCWD => link(format!("/proc/{pid}/cwd")),
-        fd => link(format!("/proc/{pid}/fd/{fd}")),
+    let directory = |fd: u64| {
+        let held = match fd as i32 {
+            libc::AT_FDCWD => link(format!("/proc/{pid}/cwd")),
+            fd => link(format!("/proc/{pid}/fd/{fd}")),
+        };
+        // What is mounted there would not be seen on the host. (In the container's root the same name is a path of its own.)
+        let outside = held.as_ref().is_some_and(|held| held.starts_with(&root.canary)) && !root.is_of(pid);
+        assert!(!outside, "{call} is made at {held:?}");
+        held
     };
     let whole = match *names {
         Descriptor(fd) => directory(args[fd])?,
