@@ -5,8 +5,7 @@ use std::os::fd::AsFd;
 use std::sync::OnceLock;
 
 use nix::errno::Errno;
-use nix::fcntl::{OFlag, open};
-use nix::sys::stat::Mode;
+use nix::fcntl::OFlag;
 use nix::unistd::geteuid;
 
 use std::os::unix::fs::MetadataExt;
@@ -42,15 +41,15 @@ pub fn in_user_namespace() -> bool {
     *ANSWER.get_or_init(|| {
         // One read: a map of an initial user namespace is one line. std would ask for the size, and read again for the end.
         let mut map = [0u8; 64];
-        let flags = OFlag::O_RDONLY | OFlag::O_CLOEXEC;
-        let read = open("/proc/self/uid_map", flags, Mode::empty()).and_then(|fd| nix::unistd::read(&fd, &mut map));
+        let read =
+            crate::files::open("/proc/self/uid_map", OFlag::O_RDONLY).and_then(|fd| nix::unistd::read(&fd, &mut map));
         read.is_ok_and(|n| !is_identity(map.get(..n).unwrap_or_default()))
     })
 }
 
 /// Whether our user namespace was made by somebody without privilege over its parent, who may not drop groups.
 pub fn setgroups_denied() -> bool {
-    std::fs::read("/proc/self/setgroups").is_ok_and(|text| text.trim_ascii() == b"deny")
+    crate::files::read("/proc/self/setgroups").is_ok_and(|text| text.trim_ascii() == b"deny")
 }
 
 fn is_identity(uid_map: &[u8]) -> bool {
@@ -63,7 +62,7 @@ fn is_identity(uid_map: &[u8]) -> bool {
 /// CAP_AUDIT_READ): a kernel refuses sets with a capability that it does not have.
 pub fn last_capability() -> u8 {
     const CAP_AUDIT_READ: u8 = 37;
-    let text = std::fs::read_to_string("/proc/sys/kernel/cap_last_cap").unwrap_or_default();
+    let text = crate::files::read_to_string("/proc/sys/kernel/cap_last_cap").unwrap_or_default();
     text.trim_end().parse().unwrap_or(CAP_AUDIT_READ)
 }
 
@@ -83,7 +82,7 @@ pub fn has_selinux() -> bool {
 
 /// Whether AppArmor is on.
 pub fn has_apparmor() -> bool {
-    std::fs::read("/sys/module/apparmor/parameters/enabled").is_ok_and(|text| text.first() == Some(&b'Y'))
+    crate::files::read("/sys/module/apparmor/parameters/enabled").is_ok_and(|text| text.first() == Some(&b'Y'))
 }
 
 /// What resctrl offers.
@@ -141,7 +140,7 @@ pub fn userns_maps(path: &str) -> Result<Option<OwnedMaps>, String> {
 /// A file that is bound somewhere names no process: one is sent there.
 fn maps_within(path: &str) -> Result<Option<OwnedMaps>, String> {
     let told = |call: &str, e: Errno| crate::error::Error::sys(format!("{call} {path}"), e).to_string();
-    let file = open(path, OFlag::O_RDONLY | OFlag::O_CLOEXEC | OFlag::O_NONBLOCK, Mode::empty());
+    let file = crate::files::open(path, OFlag::O_RDONLY | OFlag::O_NONBLOCK);
     let file = file.map_err(|e| told("open", e))?;
     match Holder::of(file.as_fd()) {
         Ok(holder) => maps_of(&holder.pid.to_string()).map(Some),
@@ -153,7 +152,7 @@ fn maps_within(path: &str) -> Result<Option<OwnedMaps>, String> {
 fn maps_of(process: &str) -> Result<OwnedMaps, String> {
     let map = |file: &str| {
         let path = format!("/proc/{process}/{file}");
-        let text = std::fs::read_to_string(&path)
+        let text = crate::files::read_to_string(&path)
             .map_err(|e| crate::error::Error::io(format_args!("open {path}"), &e).to_string())?;
         parse_map(&text).ok_or_else(|| format!("{path}: not an id map"))
     };

@@ -5,9 +5,8 @@
 //! the only one of the file and carries them in its field `warnings`, so that podman can still read it.
 
 use std::fmt::{self, Display, Write as _};
-use std::fs::{File, OpenOptions};
+use std::fs::File;
 use std::io::IsTerminal;
-use std::os::unix::fs::OpenOptionsExt;
 use std::panic::Location;
 use std::path::Path;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -100,16 +99,11 @@ fn logger() -> MutexGuard<'static, Logger> {
 pub fn open(debug: bool, format: Format, path: Option<&Path>) -> Result<()> {
     let file = match path.filter(|p| !p.as_os_str().is_empty()) {
         None => None,
-        // O_SYNC as runc has it: the record must be there when the node dies a moment later. O_CLOEXEC is std's own.
-        Some(path) => Some(
-            OpenOptions::new()
-                .append(true)
-                .create(true)
-                .mode(0o644)
-                .custom_flags(libc::O_SYNC)
-                .open(path)
-                .map_err(|e| Error::io(format_args!("open {}", path.display()), &e))?,
-        ),
+        Some(path) => {
+            let file =
+                crate::files::append(path).map_err(|e| Error::sys(format_args!("open {}", path.display()), e))?;
+            Some(file.into())
+        }
     };
     let mut logger = logger();
     logger.debug = debug;

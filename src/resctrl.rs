@@ -10,11 +10,12 @@ pub use stats::stats;
 use std::collections::BTreeMap;
 use std::fmt;
 
-use nix::fcntl::{AT_FDCWD, OFlag, open};
-use nix::sys::stat::{Mode, lstat, mkdirat};
-use nix::unistd::{UnlinkatFlags, unlinkat, write};
+use nix::fcntl::OFlag;
+use nix::sys::stat::lstat;
+use nix::unistd::write;
 
 use crate::error::{Context, Errno, Error, Result};
+use crate::files;
 use crate::spec::IntelRdt;
 use crate::text::one_line;
 
@@ -134,7 +135,7 @@ impl Group {
     fn configure(&self, found: bool) -> Result<()> {
         if found && self.schemata.iter().any(|schema| schema.field != SCHEMATA) {
             let theirs = read_schemata(&self.path)?;
-            let step = std::fs::read_to_string(format!("{}/info/MB/bandwidth_gran", self.root));
+            let step = files::read_to_string(format!("{}/info/MB/bandwidth_gran", self.root));
             let step = step.ok().and_then(|text| text.trim().parse().ok()).unwrap_or(1);
             for Schema { lines, field } in self.schemata.iter().filter(|schema| schema.field != SCHEMATA) {
                 if let Some(line) = lines.lines().find(|line| !is_among(&theirs, line, step)) {
@@ -190,13 +191,13 @@ pub fn change(root: &str, group: &str, schemata: &[&str]) -> Result<Before> {
 
 fn read_schemata(group: &str) -> Result<String> {
     let path = format!("{group}/schemata");
-    std::fs::read_to_string(&path).map_err(|e| Error::io(format_args!("open {path}"), &e))
+    files::read_to_string(&path).map_err(|e| Error::io(format_args!("open {path}"), &e))
 }
 
 /// Writes lines into the schemata of a group below `root`; the error says why in the kernel's words.
 fn write_schemata(root: &str, group: &str, lines: &str) -> Result<()> {
     write_file(&format!("{group}/schemata"), &format!("{lines}\n")).map_err(|e| {
-        let status = std::fs::read_to_string(format!("{root}/info/last_cmd_status")).unwrap_or_default();
+        let status = files::read_to_string(format!("{root}/info/last_cmd_status")).unwrap_or_default();
         match status.trim() {
             "" | "ok" => e,
             why => e.hint(format!("the kernel says: {}", one_line(why))),
@@ -219,14 +220,14 @@ pub fn join(groups: &[String], pid: i32) -> Result<()> {
 /// rmdir(2) fails for another reason than that it is gone.
 pub fn remove(path: &str) -> Result<()> {
     // Its files are the kernel's, and go with it.
-    match if path.is_empty() { Ok(()) } else { unlinkat(AT_FDCWD, path, UnlinkatFlags::RemoveDir) } {
+    match if path.is_empty() { Ok(()) } else { files::rmdir_of_kernel(path) } {
         Ok(()) | Err(Errno::ENOENT) => Ok(()),
         Err(e) => Err(Error::sys(format_args!("rmdir {path}"), e)),
     }
 }
 
 fn mkdir(path: &str) -> Result<()> {
-    mkdirat(AT_FDCWD, path, Mode::from_bits_truncate(0o755)).map_err(|e| {
+    files::mkdir_of_kernel(path).map_err(|e| {
         let error = Error::sys(format_args!("mkdir {path}"), e);
         if e == Errno::ENOSPC { error.hint("the processor has no more classes or monitors") } else { error }
     })
@@ -234,8 +235,8 @@ fn mkdir(path: &str) -> Result<()> {
 
 /// One write: the kernel takes a whole value at a time.
 fn write_file(path: &str, text: &str) -> Result<()> {
-    let flags = OFlag::O_WRONLY | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
-    let fd = open(path, flags, Mode::empty()).map_err(|e| Error::sys(format_args!("open {path}"), e))?;
+    let fd = files::open(path, OFlag::O_WRONLY | OFlag::O_NOFOLLOW)
+        .map_err(|e| Error::sys(format_args!("open {path}"), e))?;
     write(&fd, text.as_bytes()).map(drop).map_err(|e| Error::sys(format_args!("write {text:?} to {path}"), e))
 }
 
@@ -276,7 +277,6 @@ impl fmt::Display for Group {
 }
 
 #[cfg(test)]
-#[allow(clippy::disallowed_methods)] // In a temporary directory of our own.
 mod tests {
     use super::*;
     use std::fs;

@@ -2,6 +2,7 @@
 //!
 //! `RUNTIME=/usr/sbin/runc cargo test --test commandline` runs the same table against another runtime, to prove the table.
 //! Where that one is known to differ, [`DIFFERENCES`] says so, and then the case *must* fail.
+#![allow(clippy::disallowed_methods)] // Tests own the files that they touch.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
 use std::collections::BTreeMap;

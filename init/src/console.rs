@@ -13,12 +13,10 @@ pub fn console(init: &mut Init<'static>, uid: u32, rows: u32, columns: u32, moun
     if sys::fstatfs(directory.raw()).at(Call::Statfs)? != sys::DEVPTS_SUPER_MAGIC {
         return Err(Failure::found(Call::NotAPty));
     }
-    let flags = sys::O_RDWR | sys::O_NOCTTY;
-    let itself = sys::RESOLVE_BENEATH | sys::RESOLVE_NO_SYMLINKS | sys::RESOLVE_NO_XDEV;
-    let master = sys::openat2(directory.raw(), c"ptmx", flags, 0, itself).at(Call::Open)?;
+    let master = path::child(directory.raw(), c"ptmx", sys::O_RDWR, sys::RESOLVE_NO_XDEV).at(Call::Open)?;
     sys::ioctl(master.raw(), sys::TIOCSPTLCK, &0i32).at(Call::Ioctl)?;
     let slave = sys::ioctl_gptpeer(master.raw()).at(Call::Ioctl)?;
-    match sys::fchownat(slave.raw(), c"", uid, u32::MAX) {
+    match path::chown(slave.raw(), c"", uid, u32::MAX) {
         Err(Errno::EPERM | Errno::EROFS | Errno::EINVAL) => (),
         r => r.at(Call::Chown)?,
     }
@@ -27,9 +25,9 @@ pub fn console(init: &mut Init<'static>, uid: u32, rows: u32, columns: u32, moun
         sys::ioctl(master.raw(), sys::TIOCSWINSZ, &[short(rows), short(columns), 0, 0]).at(Call::Ioctl)?;
     }
     if mount {
-        let tree = sys::open_tree_clone(slave.raw(), c"", false).at(Call::OpenTree)?;
+        let tree = path::copy_of(slave.raw(), false).at(Call::OpenTree)?;
         let target = path::destination(init, c"/dev/console", || Ok(Make::File))?;
-        sys::move_mount(tree.raw(), target.fd.raw(), c"").at(Call::MoveMount)?;
+        path::attach(tree.raw(), target.fd.raw()).at(Call::MoveMount)?;
     }
     talk::tell_with(init, Barrier::Console, &master)?;
     (0..3).try_for_each(|fd| sys::dup3(slave.raw(), fd)).at(Call::Dup)

@@ -1,6 +1,7 @@
 //! `tmpcopyup`: what an image has in a directory is copied into the tmpfs that is mounted over it: contents, owners, modes,
 //! times and extended attributes.
 
+use crate::path;
 use crate::run::{At, Done, Failure};
 use crate::sys::{self, Errno, Fd};
 use core::ffi::CStr;
@@ -40,41 +41,39 @@ fn entry(bytes: &[u8]) -> Option<(&CStr, &[u8])> {
 fn copy(from: &Fd, to: &Fd, name: &CStr, depth: u32) -> Done {
     let stat = sys::statx(from.raw(), name).at(Call::Stat)?;
     let mode = stat.mode & 0o7777;
-    let itself = sys::O_NOFOLLOW | sys::O_NONBLOCK | sys::O_NOCTTY;
     match stat.mode & sys::S_IFMT {
         sys::S_IFDIR => {
-            sys::mkdirat(to.raw(), name, mode).at(Call::Mkdir)?;
-            let source = sys::openat(from.raw(), name, itself | sys::O_DIRECTORY).at(Call::Openat)?;
-            let target = sys::openat(to.raw(), name, itself | sys::O_DIRECTORY).at(Call::Openat)?;
+            path::mkdir(to.raw(), name, mode).at(Call::Mkdir)?;
+            let source = path::child(from.raw(), name, sys::O_DIRECTORY, 0).at(Call::Openat)?;
+            let target = path::child(to.raw(), name, sys::O_DIRECTORY, 0).at(Call::Openat)?;
             tree(&source, &target, depth.saturating_add(1))?;
             attributes(&source, &target)?;
         }
         sys::S_IFREG => {
-            let source = sys::openat(from.raw(), name, itself).at(Call::Openat)?;
-            let flags = sys::O_CREAT | sys::O_EXCL | sys::O_WRONLY;
-            let target = sys::openat2(to.raw(), name, flags, 0o600, sys::RESOLVE_BENEATH).at(Call::Open)?;
+            let source = path::child(from.raw(), name, sys::O_NONBLOCK, 0).at(Call::Openat)?;
+            let target = path::new_file(to.raw(), name).at(Call::Open)?;
             contents(&source, &target)?;
             attributes(&source, &target)?;
         }
         sys::S_IFLNK => {
             let mut link = crate::text::Path::new();
             let mut buffer = [0; crate::text::PATH_MAX];
-            link.push(sys::readlinkat(from.raw(), name, &mut buffer).at(Call::Readlink)?);
+            link.push(path::readlink(from.raw(), name, &mut buffer).at(Call::Readlink)?);
             let target = link.c_str().ok_or(Failure::of(Call::Readlink, Errno::ENAMETOOLONG))?;
-            sys::symlinkat(target, to.raw(), name).at(Call::Symlink)?;
+            path::symlink(target, to.raw(), name).at(Call::Symlink)?;
         }
         kind => {
             let (major, minor) = stat.rdev;
             let dev = u64::from(minor & 0xff) | u64::from(major) << 8 | u64::from(minor & !0xff) << 12;
-            sys::mknodat(to.raw(), name, kind | mode, dev).at(Call::Mknod)?;
+            path::mknod(to.raw(), name, kind | mode, dev).at(Call::Mknod)?;
         }
     }
-    sys::fchownat(to.raw(), name, stat.uid, stat.gid).at(Call::Chown)?;
+    path::chown(to.raw(), name, stat.uid, stat.gid).at(Call::Chown)?;
     if !stat.is(sys::S_IFLNK) {
         // After the owner, which takes set-user-ID bits away.
-        sys::fchmodat(to.raw(), name, mode).at(Call::Chmod)?;
+        path::chmod(to.raw(), name, mode).at(Call::Chmod)?;
     }
-    sys::utimensat(to.raw(), name, [stat.atime, stat.mtime]).at(Call::Stat)
+    path::utimes(to.raw(), name, [stat.atime, stat.mtime]).at(Call::Stat)
 }
 
 fn contents(from: &Fd, to: &Fd) -> Done {

@@ -20,6 +20,9 @@ mod mounts;
 mod namespaces;
 mod nodes;
 mod path;
+#[cfg(clippy)]
+#[expect(dead_code, reason = "not called")]
+mod planted;
 mod process;
 mod program;
 mod root;

@@ -47,7 +47,7 @@ pub fn mount(init: &mut Init<'static>, m: &Filesystem) -> Done {
     }
     sys::fchdir(target.fd.raw()).at(Call::Fchdir)?;
     let data = Some(data).filter(|d| !d.is_empty());
-    match sys::mount(Some(m.source), c".", Some(m.fstype), m.flags.0, data) {
+    match path::mount_here(Some(m.source), Some(m.fstype), m.flags.0, data) {
         Err(Errno::EPERM | Errno::EBUSY) if !m.fallback.is_empty() => {
             match source_tree(init, m.fallback, true) {
                 Ok(tree) => {
@@ -58,7 +58,7 @@ pub fn mount(init: &mut Init<'static>, m: &Filesystem) -> Done {
                 }
                 // A rootless container that had to do without a cgroup: it sees none, rather than the host's.
                 Err(failure) if failure.errno == Errno::ENOENT => {
-                    sys::mount(Some(c"tmpfs"), c".", Some(c"tmpfs"), NOTHING.0, Some(NO_ROOM)).at(Call::Mount)?;
+                    path::mount_here(Some(c"tmpfs"), Some(c"tmpfs"), NOTHING.0, Some(NO_ROOM)).at(Call::Mount)?;
                 }
                 Err(failure) => return Err(failure),
             }
@@ -73,7 +73,7 @@ pub fn mount(init: &mut Init<'static>, m: &Filesystem) -> Done {
     if m.copy_up {
         let to = path::open_file(init, m.dest, sys::O_DIRECTORY)?.at(Call::Open)?;
         // The handle is of the directory below the mount: `.` through it does not cross to what is mounted on it.
-        let from = sys::openat(target.fd.raw(), c".", sys::O_DIRECTORY).at(Call::Openat)?;
+        let from = path::child(target.fd.raw(), c".", sys::O_DIRECTORY, 0).at(Call::Openat)?;
         copy_up::tree(&from, &to, 0)?;
     }
     Ok(())
@@ -153,7 +153,7 @@ pub fn propagate(init: &mut Init<'static>, flags: MountFlags) -> Done {
     let mount = last(init)?;
     let recursive = flags.contains(MountFlags::REC);
     match sys::mount_setattr(mount, recursive, 0, 0, flags.without(MountFlags::REC).0) {
-        Err(Errno::ENOSYS) => through_proc(init, |target| sys::mount(None, target, None, flags.0, None), mount),
+        Err(Errno::ENOSYS) => through_proc(init, |target| path::mount_on_descriptor(None, target, flags.0), mount),
         r => r.at(Call::MountSetattr),
     }
 }
@@ -230,7 +230,7 @@ fn mask_directory(init: &mut Init<'static>, target: &Fd, label: &CStr) -> Done {
                 }
                 let data = data.c_str().ok_or(Failure::of(Call::Mount, Errno::ENAMETOOLONG))?;
                 sys::fchdir(target.raw()).at(Call::Fchdir)?;
-                return sys::mount(Some(c"tmpfs"), c".", Some(c"tmpfs"), NOTHING.0, Some(data)).at(Call::Mount);
+                return path::mount_here(Some(c"tmpfs"), Some(c"tmpfs"), NOTHING.0, Some(data)).at(Call::Mount);
             }
             r => r.at(Call::Fsmount)?,
         },
@@ -242,12 +242,12 @@ fn mask_directory(init: &mut Init<'static>, target: &Fd, label: &CStr) -> Done {
 /// Attaches `what` on the target: itself the first time, a copy of it later (before Linux 6.15 only what is attached can be
 /// copied). Returns the one that is attached.
 fn cover(init: &mut Init<'static>, what: Fd, target: &Fd) -> Result<Fd, Failure> {
-    match sys::open_tree_clone(what.raw(), c"", false) {
-        Ok(copy) => sys::move_mount(copy.raw(), target.raw(), c"").at(Call::MoveMount)?,
+    match path::copy_of(what.raw(), false) {
+        Ok(copy) => path::attach(copy.raw(), target.raw()).at(Call::MoveMount)?,
         // EINVAL: not attached yet.
-        Err(Errno::EINVAL) => sys::move_mount(what.raw(), target.raw(), c"").at(Call::MoveMount)?,
+        Err(Errno::EINVAL) => path::attach(what.raw(), target.raw()).at(Call::MoveMount)?,
         // It can be attached once, and then bound from where it is.
-        Err(Errno::ENOSYS) => match sys::move_mount(what.raw(), target.raw(), c"") {
+        Err(Errno::ENOSYS) => match path::attach(what.raw(), target.raw()) {
             Ok(()) => (),
             Err(_) => {
                 let raw = what.raw();
@@ -291,11 +291,9 @@ impl Tree {
 
 /// A part of the host's tree.
 fn source_tree(init: &mut Init<'_>, source: &CStr, recursive: bool) -> Result<Tree, Failure> {
-    match sys::open_tree_clone(Fd::CWD, source, recursive) {
+    match path::tree_of_host(Fd::CWD, source, recursive) {
         Ok(fd) => Ok(Tree::Detached(fd)),
-        Err(Errno::ENOSYS) => {
-            sys::openat(Fd::CWD, source, sys::O_PATH).map(|fd| Tree::Source(fd, recursive)).at(Call::Open)
-        }
+        Err(Errno::ENOSYS) => path::of_host(source, sys::O_PATH).map(|fd| Tree::Source(fd, recursive)).at(Call::Open),
         Err(errno) => {
             init.about(source);
             Err(errno).at(Call::OpenTree)
@@ -304,11 +302,11 @@ fn source_tree(init: &mut Init<'_>, source: &CStr, recursive: bool) -> Result<Tr
 }
 
 fn clone_of(init: &mut Init<'static>, fd: i32, recursive: bool) -> Result<Tree, Failure> {
-    match sys::open_tree_clone(fd, c"", recursive) {
+    match path::copy_of(fd, recursive) {
         Ok(fd) => Ok(Tree::Detached(fd)),
         Err(Errno::ENOSYS) => {
             let path = proc_path(init, fd)?;
-            let again = sys::openat(Fd::CWD, path.c_str().unwrap_or(c""), sys::O_PATH).at(Call::Open)?;
+            let again = path::again(Fd::CWD, path.c_str().unwrap_or(c""), sys::O_PATH).at(Call::Open)?;
             Ok(Tree::Source(again, recursive))
         }
         Err(errno) => Err(errno).at(Call::OpenTree),
@@ -319,7 +317,7 @@ fn clone_of(init: &mut Init<'static>, fd: i32, recursive: bool) -> Result<Tree, 
 fn attach(init: &mut Init<'static>, tree: Tree, target: &Fd, dest: &'static CStr) -> Done {
     let attached = match tree {
         Tree::Detached(fd) => {
-            sys::move_mount(fd.raw(), target.raw(), c"").at(Call::MoveMount)?;
+            path::attach(fd.raw(), target.raw()).at(Call::MoveMount)?;
             Some(fd)
         }
         Tree::Source(fd, recursive) => {
@@ -392,13 +390,13 @@ fn old_bind(init: &mut Init<'static>, from: i32, to: i32, recursive: bool) -> Do
     let source = proc_path(init, from)?;
     let target = proc_path(init, to)?;
     let flags = if recursive { MountFlags::BIND.with(MountFlags::REC) } else { MountFlags::BIND };
-    sys::mount(source.c_str(), target.c_str().unwrap_or(c""), None, flags.0, None).at(Call::Mount)
+    path::mount_on_descriptor(source.c_str(), target.c_str().unwrap_or(c""), flags.0).at(Call::Mount)
 }
 
 fn old_remount(init: &mut Init<'static>, mount: i32, flags: impl FnOnce(u64) -> u64) -> Done {
     let now = sys::mount_flags(mount).at(Call::Statfs)?;
     let flags = flags(now) | MountFlags::REMOUNT.with(MountFlags::BIND).0;
-    through_proc(init, |target| sys::mount(None, target, None, flags, None), mount)
+    through_proc(init, |target| path::mount_on_descriptor(None, target, flags), mount)
 }
 
 fn attr_to_flags(set: Attr) -> u64 {

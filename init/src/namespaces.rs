@@ -1,5 +1,6 @@
 //! Entering namespaces, and the process that goes on in them.
 
+use crate::path;
 use crate::run::{At, Done, Failure, Init};
 use crate::sys::{self, Cloned, Errno, Fd};
 use crate::talk;
@@ -58,7 +59,7 @@ pub fn proc(init: &mut Init<'_>, full: bool) -> Done {
         Ok(fd) => fd,
         // Not the owner of the pid namespace, or an old kernel: the host's, as long as we are in its root.
         Err(_) => {
-            let fd = sys::openat(Fd::CWD, c"/proc", sys::O_PATH | sys::O_DIRECTORY).at(Call::Openat)?;
+            let fd = path::of_host(c"/proc", sys::O_PATH | sys::O_DIRECTORY).at(Call::Openat)?;
             if sys::fstatfs(fd.raw()).at(Call::Statfs)? != sys::PROC_SUPER_MAGIC {
                 return Err(Failure::found(Call::NotProcType));
             }
@@ -80,8 +81,7 @@ fn private_proc(full: bool) -> sys::Result<Fd> {
 /// A file of the private procfs.
 pub fn proc_file(init: &Init<'_>, path: &CStr, flags: u64) -> Result<sys::Result<Fd>, Failure> {
     let proc = init.proc.as_ref().map(Fd::raw).ok_or(Failure::found(Call::Plan))?;
-    let resolve = sys::RESOLVE_BENEATH | sys::RESOLVE_NO_MAGICLINKS | sys::RESOLVE_NO_XDEV;
-    Ok(sys::openat2(proc, path, flags, 0, resolve))
+    Ok(path::in_procfs(proc, path, flags))
 }
 
 /// Writes the offsets of the time namespace made last.

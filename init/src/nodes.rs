@@ -2,7 +2,7 @@
 
 use crate::path::{self, Make};
 use crate::run::{At, Done, Failure, Init};
-use crate::sys::{self, Errno, Fd};
+use crate::sys::{Errno, Fd};
 use crate::text::Path;
 use core::ffi::CStr;
 use dunnage_steps::Call;
@@ -33,7 +33,7 @@ fn in_directory<T>(
 
 /// Makes a directory.
 pub fn mkdir(init: &mut Init<'static>, path: &'static CStr, mode: u32) -> Done {
-    in_directory(init, path, |_, dir, name| match sys::mkdirat(dir, name, mode) {
+    in_directory(init, path, |_, dir, name| match path::mkdir(dir, name, mode) {
         Err(Errno::EEXIST) => Ok(()),
         r => r.at(Call::Mkdir),
     })
@@ -57,8 +57,8 @@ pub fn node(init: &mut Init<'static>, n: &Node) -> Done {
         return bind_node(init, n);
     }
     let dev = u64::from(n.minor & 0xff) | u64::from(n.major) << 8 | u64::from(n.minor & !0xff) << 12;
-    let made = in_directory(init, n.path, |_, dir, name| match sys::mknodat(dir, name, n.kind | n.mode, dev) {
-        Ok(()) if (n.uid, n.gid) != (0, 0) => sys::fchownat(dir, name, n.uid, n.gid).at(Call::Chown),
+    let made = in_directory(init, n.path, |_, dir, name| match path::mknod(dir, name, n.kind | n.mode, dev) {
+        Ok(()) if (n.uid, n.gid) != (0, 0) => path::chown(dir, name, n.uid, n.gid).at(Call::Chown),
         Err(Errno::EEXIST) => Ok(()),
         r => r.at(Call::Mknod),
     });
@@ -71,13 +71,13 @@ pub fn node(init: &mut Init<'static>, n: &Node) -> Done {
 
 /// The device that is asked for, and no other that happens to have its name on the host, where a link may lead anywhere.
 fn bind_node(init: &mut Init<'static>, n: &Node) -> Done {
-    let tree = sys::open_tree_clone(Fd::CWD, n.path, false).at(Call::OpenTree)?;
+    let tree = path::tree_of_host(Fd::CWD, n.path, false).at(Call::OpenTree)?;
     let stat = sys::statx(tree.raw(), c"").at(Call::Stat)?;
     if !stat.is(n.kind) || stat.rdev != (n.major, n.minor) {
         return Err(Failure::found(Call::NotTheDevice));
     }
     let target = path::destination(init, n.path, || Ok(Make::File))?;
-    sys::move_mount(tree.raw(), target.fd.raw(), c"").at(Call::MoveMount)?;
+    path::attach(tree.raw(), target.fd.raw()).at(Call::MoveMount)?;
     init.directory = None;
     Ok(())
 }
@@ -93,10 +93,10 @@ pub fn symlink(
     if target_exists && path::open(init, target, 0)?.is_err() {
         return Ok(());
     }
-    in_directory(init, path, |_, dir, name| match sys::symlinkat(target, dir, name) {
+    in_directory(init, path, |_, dir, name| match path::symlink(target, dir, name) {
         Err(Errno::EEXIST) if replace => {
-            sys::unlinkat(dir, name).at(Call::Unlink)?;
-            sys::symlinkat(target, dir, name).at(Call::Symlink)
+            path::unlink(dir, name).at(Call::Unlink)?;
+            path::symlink(target, dir, name).at(Call::Symlink)
         }
         Err(Errno::EEXIST) => Ok(()),
         r => r.at(Call::Symlink),

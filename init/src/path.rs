@@ -1,6 +1,11 @@
 //! Names inside the container's root become descriptors here, once, and nowhere else. The image and everybody who shares a
 //! volume with it may have put links there, and may be moving them: the kernel resolves (openat2(2) with
 //! RESOLVE_IN_ROOT), never a loop of ours that looks first and acts later.
+//!
+//! Every call that takes a name goes through here (`init/clippy.toml` forbids it anywhere else): a path of the container
+//! by [`open`] and [`destination`], a name in an open directory by [`child`] and the functions after it, and what is the host's, or
+//! known to be in nobody's hands, by the functions at the end.
+#![expect(clippy::disallowed_methods, reason = "the one place for paths of the container")]
 
 use crate::run::{At, Failure, Init};
 use crate::sys::{self, Errno, Fd};
@@ -153,4 +158,141 @@ fn link_target<'a>(dir: i32, name: &CStr, prefix: &Path, rest: impl Iterator<Ite
     }
     target.c_str().ok_or(Errno::ENAMETOOLONG)?;
     Ok(target)
+}
+
+// ---- names in an open directory: one component, and never through a link ---------------------------------------------
+
+/// Opens a name in a directory.
+pub fn child(dir: i32, name: &CStr, flags: u64, resolve: u64) -> sys::Result<Fd> {
+    sys::openat2(dir, single(name)?, flags | sys::O_NOCTTY, 0, ITSELF | resolve)
+}
+
+/// Makes a file for writing, which must not be there.
+pub fn new_file(dir: i32, name: &CStr) -> sys::Result<Fd> {
+    sys::openat2(dir, single(name)?, sys::O_CREAT | sys::O_EXCL | sys::O_WRONLY, 0o600, ITSELF)
+}
+
+/// Makes a directory.
+pub fn mkdir(dir: i32, name: &CStr, mode: u32) -> sys::Result<()> {
+    sys::mkdirat(dir, single(name)?, mode)
+}
+
+/// Makes a device node, a fifo, a socket or an empty file.
+pub fn mknod(dir: i32, name: &CStr, mode: u32, dev: u64) -> sys::Result<()> {
+    sys::mknodat(dir, single(name)?, mode, dev)
+}
+
+/// Makes a link.
+pub fn symlink(target: &CStr, dir: i32, name: &CStr) -> sys::Result<()> {
+    sys::symlinkat(target, dir, single(name)?)
+}
+
+/// Removes what is no directory.
+pub fn unlink(dir: i32, name: &CStr) -> sys::Result<()> {
+    sys::unlinkat(dir, single(name)?)
+}
+
+/// Where a link leads.
+pub fn readlink<'a>(dir: i32, name: &CStr, to: &'a mut [u8]) -> sys::Result<&'a [u8]> {
+    sys::readlinkat(dir, single(name)?, to)
+}
+
+/// Gives a name, or the link that it is, to another; with an empty name what is open.
+pub fn chown(dir: i32, name: &CStr, uid: u32, gid: u32) -> sys::Result<()> {
+    sys::fchownat(dir, single(name)?, uid, gid)
+}
+
+/// Changes the mode of a file that nobody else has a hand on: chmod(2) follows a link.
+pub fn chmod(dir: i32, name: &CStr, mode: u32) -> sys::Result<()> {
+    sys::fchmodat(dir, single(name)?, mode)
+}
+
+/// Changes the times of a name, or of the link that it is.
+pub fn utimes(dir: i32, name: &CStr, times: [(i64, u32); 2]) -> sys::Result<()> {
+    sys::utimensat(dir, single(name)?, times)
+}
+
+fn single(name: &CStr) -> sys::Result<&CStr> {
+    let bytes = name.to_bytes();
+    if bytes.contains(&b'/') || bytes == b".." { Err(Errno::EINVAL) } else { Ok(name) }
+}
+
+// ---- mounts -----------------------------------------------------------------------------------------------------------
+
+/// mount(2) on the working directory, which is what fchdir(2) was given.
+pub fn mount_here(source: Option<&CStr>, fstype: Option<&CStr>, flags: u64, data: Option<&CStr>) -> sys::Result<()> {
+    sys::mount(source, c".", fstype, flags, data)
+}
+
+/// mount(2) on a path below the private procfs, `self/fd/N`: a descriptor for calls that know only paths.
+pub fn mount_on_descriptor(source: Option<&CStr>, target: &CStr, flags: u64) -> sys::Result<()> {
+    sys::mount(source, target, None, flags, None)
+}
+
+/// A copy of the mount that is open, attached nowhere.
+pub fn copy_of(fd: i32, recursive: bool) -> sys::Result<Fd> {
+    sys::open_tree_clone(fd, c"", recursive)
+}
+
+/// Attaches a mount where a descriptor is.
+pub fn attach(mount: i32, target: i32) -> sys::Result<()> {
+    sys::move_mount(mount, target, c"")
+}
+
+// ---- what is the host's: paths of the plan, before its root is left -----------------------------------------------------
+
+/// Opens a path of the host.
+pub fn of_host(path: &CStr, flags: u64) -> sys::Result<Fd> {
+    sys::openat(Fd::CWD, path, flags)
+}
+
+/// The directory above, or the same if there is none.
+pub fn above(dir: i32) -> sys::Result<Fd> {
+    sys::openat(dir, c"..", sys::O_PATH | sys::O_DIRECTORY)
+}
+
+/// A copy of a part of the host's tree: of a path, or, with an empty one, of what is open.
+pub fn tree_of_host(at: i32, path: &CStr, recursive: bool) -> sys::Result<Fd> {
+    sys::open_tree_clone(at, path, recursive)
+}
+
+/// Attaches the container's root to where it is on the host, in our copy of the host's mounts.
+pub fn attach_root(tree: i32, at: i32, path: &CStr) -> sys::Result<()> {
+    sys::move_mount(tree, at, path)
+}
+
+/// mount(2) in our copy of the host's mounts.
+pub fn mount_of_host(source: Option<&CStr>, target: &CStr, fstype: Option<&CStr>, flags: u64) -> sys::Result<()> {
+    sys::mount(source, target, fstype, flags, None)
+}
+
+/// umount2(2) there.
+pub fn umount_of_host(target: &CStr) -> sys::Result<()> {
+    sys::umount2(target, sys::MNT_DETACH)
+}
+
+/// A file of the private procfs: nothing that is mounted over it, and no link that leads out of it.
+pub fn in_procfs(proc: i32, path: &CStr, flags: u64) -> sys::Result<Fd> {
+    sys::openat2(proc, path, flags, 0, sys::RESOLVE_BENEATH | sys::RESOLVE_NO_MAGICLINKS | sys::RESOLVE_NO_XDEV)
+}
+
+/// What was opened in procfs by this program, opened once more: `self/fd/N` below it is a link of the kernel's.
+pub fn again(proc: i32, path: &CStr, flags: u64) -> sys::Result<Fd> {
+    sys::openat(proc, path, flags)
+}
+
+/// Opens a path in the root that we are in, as the user that we are: what a filter that does not know openat2(2) leaves.
+pub fn as_user(path: &CStr, flags: u64) -> sys::Result<Fd> {
+    sys::openat(Fd::CWD, path, flags | sys::O_NOCTTY)
+}
+
+/// chdir(2), likewise; where that is, is looked at by whoever calls this.
+pub fn chdir_as_user(path: &CStr) -> sys::Result<()> {
+    sys::chdir(path)
+}
+
+/// The root directory of a process becomes its working directory.
+pub fn chroot_here() -> sys::Result<()> {
+    sys::chroot(c".")?;
+    sys::chdir(c"/")
 }

@@ -117,7 +117,7 @@ pub fn cwd_again(init: &mut Init<'_>, path: &CStr) -> Done {
     if init.cwd_pending {
         match path::open(init, path, sys::O_DIRECTORY)? {
             // The container's filter does not know openat2(2). We are in its root, and where we are is looked at below.
-            Err(Errno::ENOSYS | Errno::EPERM) => sys::chdir(path).at(Call::Chdir)?,
+            Err(Errno::ENOSYS | Errno::EPERM) => path::chdir_as_user(path).at(Call::Chdir)?,
             r => sys::fchdir(r.at(Call::Chdir)?.raw()).at(Call::Chdir)?,
         }
     }

@@ -18,9 +18,7 @@ pub fn home(init: &mut Init<'_>, uid: u32) -> Done {
     init.home.push(b"HOME=");
     let file = match path::open_file(init, c"/etc/passwd", sys::O_NONBLOCK)? {
         // The container's filter does not know openat2(2). We are in its root.
-        Err(Errno::ENOSYS | Errno::EPERM) => {
-            sys::openat(Fd::CWD, c"/etc/passwd", sys::O_NONBLOCK | sys::O_NOCTTY | sys::O_NOFOLLOW)
-        }
+        Err(Errno::ENOSYS | Errno::EPERM) => path::as_user(c"/etc/passwd", sys::O_NONBLOCK | sys::O_NOFOLLOW),
         r => r,
     };
     // Nor perhaps statx(2): then the limit has to do.
@@ -184,7 +182,7 @@ pub fn fifo(init: &mut Init<'_>, from: Slot, close_from: u32) -> Done {
     close_all_but(close_from, &mut keep);
     let mut path = Text::<32>::new();
     let _ = write!(path, "self/fd/{handle}");
-    let fifo = sys::openat(proc, path.c_str().unwrap_or(c""), sys::O_WRONLY).at(Call::Openat)?;
+    let fifo = path::again(proc, path.c_str().unwrap_or(c""), sys::O_WRONLY).at(Call::Openat)?;
     sys::write(fifo.raw(), b"0").at(Call::Write).map(|_| ())
 }
 
@@ -225,7 +223,7 @@ pub fn exec(init: &mut Init<'_>, args: Strs<'_>, env: Strs<'_>, home: bool, clos
 /// What the errno of execve(2) does not say.
 fn why(init: &mut Init<'_>, errno: Errno) {
     let mut head = [0u8; 512];
-    let file = init.program.c_str().and_then(|p| sys::openat(Fd::CWD, p, sys::O_NONBLOCK | sys::O_NOCTTY).ok());
+    let file = init.program.c_str().and_then(|p| path::as_user(p, sys::O_NONBLOCK).ok());
     let n = file.as_ref().and_then(|f| sys::read(f.raw(), &mut head).ok()).unwrap_or(0);
     let head = head.get(..n).unwrap_or_default();
     let d = &mut init.detail;

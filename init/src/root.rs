@@ -1,5 +1,6 @@
 //! The root file system: binding it, and leaving the host's.
 
+use crate::path;
 use crate::run::{At, Done, Failure, Init};
 use crate::sys::{self, Errno, Fd};
 use core::ffi::CStr;
@@ -10,19 +11,19 @@ use dunnage_steps::{Call, Slot};
 /// `from`: a handle of it, where we could not get there ourselves.
 pub fn root(init: &mut Init<'static>, path: &CStr, from: Slot, bind: bool) -> Done {
     if !bind {
-        init.root = Some(sys::openat(Fd::CWD, path, sys::O_PATH | sys::O_DIRECTORY).at(Call::Openat)?);
+        init.root = Some(path::of_host(path, sys::O_PATH | sys::O_DIRECTORY).at(Call::Openat)?);
         return Ok(());
     }
     let (at, name) = if from == Slot::NONE { (Fd::CWD, path) } else { (init.slot(from)?, c"") };
-    let tree = match sys::open_tree_clone(at, name, true) {
+    let tree = match path::tree_of_host(at, name, true) {
         Err(Errno::ENOSYS) => {
             let flags = MountFlags::BIND.with(MountFlags::REC);
-            sys::mount(Some(path), path, None, flags.0, None).at(Call::Mount)?;
-            sys::openat(Fd::CWD, path, sys::O_PATH | sys::O_DIRECTORY).at(Call::Openat)?
+            path::mount_of_host(Some(path), path, None, flags.0).at(Call::Mount)?;
+            path::of_host(path, sys::O_PATH | sys::O_DIRECTORY).at(Call::Openat)?
         }
         r => {
             let tree = r.at(Call::OpenTree)?;
-            sys::move_mount(tree.raw(), at, name).at(Call::MoveMount)?;
+            path::attach_root(tree.raw(), at, name).at(Call::MoveMount)?;
             tree
         }
     };
@@ -46,16 +47,16 @@ pub fn private_parent(init: &Init<'_>, path: &CStr, from: Slot, flags: MountFlag
     if from != Slot::NONE {
         return sys::mount_setattr(init.slot(from)?, false, 0, 0, flags.0).at(Call::MountSetattr);
     }
-    let mut fd = sys::openat(Fd::CWD, path, sys::O_PATH | sys::O_DIRECTORY).at(Call::Openat)?;
+    let mut fd = path::of_host(path, sys::O_PATH | sys::O_DIRECTORY).at(Call::Openat)?;
     while !sys::statx(fd.raw(), c"").at(Call::Stat)?.mount_root {
-        fd = sys::openat(fd.raw(), c"..", sys::O_PATH | sys::O_DIRECTORY).at(Call::Openat)?;
+        fd = path::above(fd.raw()).at(Call::Openat)?;
     }
     sys::mount_setattr(fd.raw(), false, 0, 0, flags.0).at(Call::MountSetattr)
 }
 
 /// Takes what masks need of the host, before it is left: its null device.
 fn keep_null(init: &mut Init<'static>) -> Done {
-    let null = match sys::open_tree_clone(Fd::CWD, c"/dev/null", false) {
+    let null = match path::tree_of_host(Fd::CWD, c"/dev/null", false) {
         // An old kernel: the container's own will have to do.
         Err(Errno::ENOSYS) => return Ok(()),
         r => r.at(Call::OpenTree)?,
@@ -78,10 +79,10 @@ pub fn pivot(init: &mut Init<'static>, keep: bool, slave: bool) -> Done {
     sys::pivot_root(c".", c".").at(Call::PivotRoot)?;
     if slave {
         // Shared with the host: without this the host would lose its mounts with us.
-        sys::mount(None, c".", None, MountFlags::SLAVE.with(MountFlags::REC).0, None).at(Call::Mount)?;
+        path::mount_here(None, None, MountFlags::SLAVE.with(MountFlags::REC).0, None).at(Call::Mount)?;
     }
-    sys::umount2(c".", sys::MNT_DETACH).at(Call::Umount)?;
-    sys::chdir(c"/").at(Call::Chdir)
+    path::umount_of_host(c".").at(Call::Umount)?;
+    path::chdir_as_user(c"/").at(Call::Chdir)
 }
 
 /// Moves the root to `/`, where pivot_root(2) cannot (a root in RAM).
@@ -91,16 +92,16 @@ pub fn move_root(init: &mut Init<'static>, keep: bool) -> Done {
     }
     let root = init.root()?;
     sys::fchdir(root).at(Call::Fchdir)?;
-    sys::mount(Some(c"."), c"/", None, MountFlags::MOVE.0, None).at(Call::Mount)?;
+    path::mount_of_host(Some(c"."), c"/", None, MountFlags::MOVE.0).at(Call::Mount)?;
     chroot(init)
 }
 
 /// Unmounts or covers a file system of the host that would stay reachable below the moved root.
 pub fn cover(path: &CStr) -> Done {
-    match sys::umount2(path, sys::MNT_DETACH) {
+    match path::umount_of_host(path) {
         Ok(()) | Err(Errno::ENOENT) => Ok(()),
         Err(Errno::EINVAL | Errno::EPERM) => {
-            sys::mount(Some(c"tmpfs"), path, Some(c"tmpfs"), MountFlags::RDONLY.0, None).at(Call::Mount)
+            path::mount_of_host(Some(c"tmpfs"), path, Some(c"tmpfs"), MountFlags::RDONLY.0).at(Call::Mount)
         }
         Err(errno) => Err(errno).at(Call::Umount),
     }
@@ -109,6 +110,5 @@ pub fn cover(path: &CStr) -> Done {
 /// Makes the root the process's root.
 pub fn chroot(init: &mut Init<'static>) -> Done {
     sys::fchdir(init.root()?).at(Call::Fchdir)?;
-    sys::chroot(c".").at(Call::Chroot)?;
-    sys::chdir(c"/").at(Call::Chdir)
+    path::chroot_here().at(Call::Chroot)
 }

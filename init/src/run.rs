@@ -2,7 +2,7 @@
 
 use crate::sys::{self, Errno, Fd};
 use crate::text::{Path, Text};
-use crate::{console, hook, landlock, mounts, namespaces, nodes, process, program, root, talk};
+use crate::{console, hook, landlock, mounts, namespaces, nodes, path, process, program, root, talk};
 use core::ffi::CStr;
 use dunnage_steps::wire::{Get, Reader};
 use dunnage_steps::{Borrowed, Call, MAX_PLACES, Say, Slot, Step};
@@ -180,7 +180,7 @@ fn one_step(init: &mut Init<'static>, step: Step<Borrowed<'static>>) -> Done {
         Step::Keyring { name, permissions, label } => process::keyring(init, name, permissions, label),
         Step::Loopback {} => namespaces::loopback(),
 
-        Step::Propagation { flags } => sys::mount(None, c"/", None, flags.0, None).at(Call::Mount),
+        Step::Propagation { flags } => path::mount_of_host(None, c"/", None, flags.0).at(Call::Mount),
         Step::PrivateParent { path, from, flags } => root::private_parent(init, path, from, flags),
         Step::Root { path, from, bind } => root::root(init, path, from, bind),
         Step::InitRoot { from } => root::init_root(init, from),
@@ -255,9 +255,10 @@ fn one_step(init: &mut Init<'static>, step: Step<Borrowed<'static>>) -> Done {
         }
         Step::Home { uid } => program::home(init, uid),
         Step::Find { program, path } => program::find(init, program, path),
-        Step::Hook { name, index, path, args, env, inherit_home, in_root, timeout, state, state_end } => {
-            hook::hook(init, &hook::Hook { name, index, path, args, env, inherit_home, in_root, timeout, state, state_end })
-        }
+        Step::Hook { name, index, path, args, env, inherit_home, in_root, timeout, state, state_end } => hook::hook(
+            init,
+            &hook::Hook { name, index, path, args, env, inherit_home, in_root, timeout, state, state_end },
+        ),
         Step::Close { from, root, proc, keep } => program::close(init, from, root, proc, keep),
         Step::Fifo { from, close_from } => program::fifo(init, from, close_from),
         Step::Exec { args, env, home, close_from } => program::exec(init, args, env, home, close_from),

@@ -3,9 +3,8 @@
 
 use std::os::fd::{BorrowedFd, OwnedFd};
 
-use nix::fcntl::{AT_FDCWD, OFlag};
-use nix::sys::stat::{Mode, mkdirat};
-use nix::unistd::{Gid, Uid, UnlinkatFlags, fchown, fchownat, unlinkat};
+use nix::fcntl::OFlag;
+use nix::unistd::{Gid, Uid, fchown};
 
 use super::dir::{Dir, read_file};
 use super::host::{Hierarchy, Version};
@@ -13,6 +12,7 @@ use super::owned::{Node, OwnedCgroup, is_frozen};
 use super::paths::Paths;
 use super::settings::Settings;
 use crate::error::{Errno, Error, Result};
+use crate::files;
 
 /// The cgroup's directories, for entering it and for writing its limits.
 #[derive(Debug)]
@@ -220,7 +220,7 @@ impl Cgroup {
     pub fn undo(&mut self) {
         for path in self.made.drain(..).rev() {
             // One that another container uses by now stays, and is not ours any more.
-            let _ = unlinkat(AT_FDCWD, path.as_str(), UnlinkatFlags::RemoveDir);
+            let _ = files::rmdir_of_kernel(&path);
         }
     }
 
@@ -241,7 +241,7 @@ impl Cgroup {
             Err(e) => return Err(e),
         };
         for file in files.lines() {
-            match fchownat(fd, file, Some(owner), None, nix::fcntl::AtFlags::AT_SYMLINK_NOFOLLOW) {
+            match files::fchownat(fd, file, Some(owner), None) {
                 // Of a controller that is not enabled.
                 Ok(()) | Err(Errno::ENOENT) => {}
                 Err(e) => return Err(fail(file, e)),
@@ -253,7 +253,7 @@ impl Cgroup {
 
 /// mkdir with all that is missing above, below `mount`. True if the directory is new.
 fn make(mount: &str, path: &str, made: &mut Vec<String>) -> Result<bool> {
-    let mkdir = || mkdirat(AT_FDCWD, path, Mode::from_bits_truncate(0o755));
+    let mkdir = || files::mkdir_of_kernel(path);
     let mut result = mkdir();
     // A create that fails takes away what it has made above its cgroup, also under our feet.
     for _ in 0..10 {

@@ -5,12 +5,12 @@ use std::ffi::{CStr, CString};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use nix::dir::Type;
-use nix::fcntl::{AT_FDCWD, OFlag, OpenHow, ResolveFlag, openat, openat2};
-use nix::sys::stat::Mode;
+use nix::fcntl::{OFlag, ResolveFlag};
 use nix::sys::statfs::{CGROUP_SUPER_MAGIC, CGROUP2_SUPER_MAGIC, fstatfs};
 use nix::unistd::{read, write};
 
 use crate::error::{Context, Errno, Error, Result};
+use crate::files::{self, DIRECTORY};
 
 /// A cgroup's directory: its path, and on v2 a descriptor of it, which is what is used then.
 #[derive(Debug)]
@@ -28,8 +28,7 @@ impl Dir {
     /// Opens the directory.
     pub(super) fn open(path: impl Into<String>) -> Result<Dir> {
         let path = path.into();
-        let flags = OFlag::O_RDONLY | OFlag::O_DIRECTORY | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
-        let fd = openat(AT_FDCWD, path.as_str(), flags, Mode::empty())
+        let fd = files::open(path.as_str(), DIRECTORY | OFlag::O_NOFOLLOW)
             .map_err(|e| Error::sys(format_args!("open {path}"), e))?;
         Ok(Dir { path, fd: Some(fd) })
     }
@@ -39,13 +38,12 @@ impl Dir {
     pub(super) fn open_unhidden(mount: &str, below: &str) -> Result<Dir> {
         let path = format!("{mount}{below}");
         let fail = |e| Error::sys(format_args!("open {path}"), e);
-        let flags = OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
-        let mount = openat(AT_FDCWD, mount, flags, Mode::empty()).map_err(fail)?;
+        let mount = files::open(mount, OFlag::O_PATH | OFlag::O_DIRECTORY).map_err(fail)?;
         let found = fstatfs(&mount).map_err(fail)?.filesystem_type();
         if found != CGROUP_SUPER_MAGIC && found != CGROUP2_SUPER_MAGIC {
             return Err(fail(Errno::EXDEV));
         }
-        let fd = openat2(&mount, below.trim_start_matches('/'), here(ResolveFlag::RESOLVE_BENEATH)).map_err(fail)?;
+        let fd = files::beneath(&mount, below.trim_start_matches('/'), ITSELF, HERE).map_err(fail)?;
         Ok(Dir { path, fd: Some(fd) })
     }
 
@@ -56,10 +54,9 @@ impl Dir {
 
     /// Opens a file of the cgroup; O_CLOEXEC and O_NOFOLLOW are added.
     pub(super) fn open_file(&self, file: &str, access: OFlag) -> Result<OwnedFd> {
-        let flags = access | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
         let fd = match &self.fd {
-            Some(dir) => openat(dir, file, flags, Mode::empty()),
-            None => openat(AT_FDCWD, format!("{}/{file}", self.path).as_str(), flags, Mode::empty()),
+            Some(dir) => files::openat(dir, file, access),
+            None => files::open(format!("{}/{file}", self.path).as_str(), access | OFlag::O_NOFOLLOW),
         };
         fd.map_err(|e| Error::sys(format_args!("open {}/{file}", self.path), e))
     }
@@ -133,20 +130,17 @@ impl Dir {
 }
 
 /// A directory of the same mount, and not by a link.
-fn here(more: ResolveFlag) -> OpenHow {
-    OpenHow::new()
-        .flags(OFlag::O_RDONLY | OFlag::O_DIRECTORY | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC)
-        .resolve(ResolveFlag::RESOLVE_NO_XDEV | ResolveFlag::RESOLVE_NO_SYMLINKS | more)
-}
+const ITSELF: OFlag = DIRECTORY.union(OFlag::O_NOFOLLOW);
+const HERE: ResolveFlag = ResolveFlag::RESOLVE_NO_XDEV.union(ResolveFlag::RESOLVE_NO_SYMLINKS);
 
 /// Opens a directory below `at`; `EXDEV` if something is mounted over it.
 pub(super) fn open_child(at: BorrowedFd<'_>, name: &CStr) -> std::result::Result<OwnedFd, Errno> {
-    openat2(at, name, here(ResolveFlag::empty()))
+    files::beneath(at, name, ITSELF, HERE)
 }
 
 /// Opens a directory below `at`.
 pub(super) fn open_dir(at: BorrowedFd<'_>, name: &CStr) -> std::result::Result<OwnedFd, Errno> {
-    openat(at, name, OFlag::O_RDONLY | OFlag::O_DIRECTORY | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC, Mode::empty())
+    files::openat(at, name, DIRECTORY)
 }
 
 /// The names of the directories in a directory; any bytes, because the container may have chosen them.
@@ -164,19 +158,18 @@ pub(super) fn list_dirs(dir: BorrowedFd<'_>) -> std::result::Result<Vec<CString>
 
 /// Reads a file below `at` to its end.
 pub(super) fn read_at(at: BorrowedFd<'_>, file: &str) -> std::result::Result<String, Errno> {
-    read_to_end(&openat(at, file, OFlag::O_RDONLY | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC, Mode::empty())?)
+    read_to_end(&files::openat(at, file, OFlag::O_RDONLY)?)
 }
 
 /// Writes one value into a file below `at`.
 pub(super) fn write_at(at: BorrowedFd<'_>, file: &str, value: &str) -> std::result::Result<(), Errno> {
-    let fd = openat(at, file, OFlag::O_WRONLY | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC, Mode::empty())?;
+    let fd = files::openat(at, file, OFlag::O_WRONLY)?;
     write(&fd, value.as_bytes()).map(drop)
 }
 
 /// Reads a file of procfs or cgroupfs to its end.
 pub(super) fn read_file(path: &str) -> Result<String> {
-    let fd = openat(AT_FDCWD, path, OFlag::O_RDONLY | OFlag::O_CLOEXEC, Mode::empty())
-        .map_err(|e| Error::sys(format_args!("open {path}"), e))?;
+    let fd = files::open(path, OFlag::O_RDONLY).map_err(|e| Error::sys(format_args!("open {path}"), e))?;
     read_to_end(&fd).map_err(|e| Error::sys(format_args!("read {path}"), e))
 }
 

@@ -10,12 +10,13 @@ use std::time::{Duration, Instant};
 use nix::fcntl::{AT_FDCWD, OFlag};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::stat::lstat;
-use nix::unistd::{UnlinkatFlags, getpid, getppid, unlinkat};
+use nix::unistd::{UnlinkatFlags, getpid, getppid};
 
 use super::dir::{Dir, list_dirs, open_child, open_dir, read_file, write_at};
 use super::host::{Hierarchy, Host, Membership, Version};
 use super::paths::{Paths, clean};
 use crate::error::{Context, Errno, Error, Result};
+use crate::files::{self, DIRECTORY};
 use crate::sys::pidfd::PidFd;
 
 /// See the module.
@@ -329,12 +330,12 @@ impl Node {
 
     fn remove(&self) -> Result<()> {
         let fail = |e| Error::sys(format_args!("rmdir {}", self.path), e);
-        match rmdir(AT_FDCWD, self.path.as_str()) {
+        match files::rmdir_of_kernel(&self.path) {
             Ok(()) | Err(Errno::ENOENT) => Ok(()),
             Err(Errno::EBUSY) => {
                 let Some(dir) = self.open_ours()? else { return Ok(()) };
                 let whole = remove_below(&dir)?;
-                match rmdir(AT_FDCWD, self.path.as_str()) {
+                match files::rmdir_of_kernel(&self.path) {
                     Ok(()) | Err(Errno::ENOENT) => Ok(()),
                     Err(e) if whole => Err(fail(e)),
                     Err(e) => Err(fail(e).hint("something is mounted over a cgroup below it: umount that")),
@@ -356,7 +357,7 @@ fn thaw_at(hierarchy: &Hierarchy, dir: &Dir) -> Result<()> {
 }
 
 fn rmdir<P: ?Sized + nix::NixPath>(at: BorrowedFd<'_>, name: &P) -> std::result::Result<(), Errno> {
-    unlinkat(at, name, UnlinkatFlags::RemoveDir)
+    files::unlinkat(at, name, UnlinkatFlags::RemoveDir)
 }
 
 /// A walk below `top` with one descriptor however deep it is: the container may have nested its cgroups deeper than a path
@@ -388,7 +389,7 @@ fn walk(
             None => {
                 let Some((name, _)) = levels.pop() else { break };
                 if !levels.is_empty() {
-                    at = open_dir(at.as_fd(), c"..").map_err(fail)?;
+                    at = files::above(&at, DIRECTORY).map_err(fail)?;
                     leave(at.as_fd(), &name);
                 }
             }

@@ -298,7 +298,7 @@ const DEEP: u32 = 32;
 
 /// The processes of a cgroup and of those below it, as far as they can be seen: nothing is done to them.
 fn processes(cgroup: &Path, levels: u32) -> usize {
-    let own = std::fs::read_to_string(cgroup.join("cgroup.procs")).map_or(0, |text| text.lines().count());
+    let own = crate::files::read_to_string(cgroup.join("cgroup.procs")).map_or(0, |text| text.lines().count());
     let Some(below) = levels.checked_sub(1) else { return own };
     let children = std::fs::read_dir(cgroup).into_iter().flatten().flatten();
     let children = children.filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_dir()));

@@ -5,12 +5,12 @@ use std::os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 use nix::errno::Errno;
-use nix::fcntl::{AT_FDCWD, AtFlags, OFlag, OpenHow, ResolveFlag, open, openat2};
-use nix::sys::stat::Mode;
+use nix::fcntl::{AtFlags, OFlag};
 use nix::sys::statvfs::{FsFlags, statvfs};
 use nix::unistd::{AccessFlags, Gid, Uid, faccessat, setfsgid, setfsuid};
 
 use super::{Asked, Findings, stat_failed};
+use crate::files;
 use crate::spec::Hook;
 
 pub(super) fn look(findings: &mut Findings, asked: &Asked<'_>, bundle: &Path) {
@@ -62,10 +62,10 @@ fn ordinary_root(asked: &Asked<'_>) -> Option<(u32, u32)> {
 /// Who has to get into the root file system; to it, we lead. Asked of the kernel, as that user.
 fn reachable(findings: &mut Findings, asked: &Asked<'_>, path: &Path) {
     let Some((uid, gid)) = ordinary_root(asked) else { return };
-    let handle = OpenHow::new().flags(OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC);
-    let Ok(root) = openat2(AT_FDCWD, path, handle) else { return };
+    let handle = OFlag::O_PATH | OFlag::O_DIRECTORY;
+    let Ok(root) = files::open(path, handle) else { return };
     // `.` in it is what takes the permission to search it.
-    if as_user(uid, gid, || openat2(&root, ".", handle)) == Err(Errno::EACCES) {
+    if as_user(uid, gid, || files::openat(&root, ".", handle)) == Err(Errno::EACCES) {
         let detail = format!("user {uid}, who is the container's root, may not enter {}", path.display());
         findings.error("root", detail, "/linux/uidMappings").remedy(format!("chmod o+x {}", path.display()));
     }
@@ -121,9 +121,8 @@ pub(super) fn in_root(root: &Path, path: &Path) -> nix::Result<nix::sys::stat::F
 }
 
 fn open_in_root(root: &Path, path: &Path) -> nix::Result<OwnedFd> {
-    let how = OpenHow::new().flags(OFlag::O_PATH | OFlag::O_CLOEXEC).resolve(ResolveFlag::RESOLVE_IN_ROOT);
-    open(root, OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC, Mode::empty())
-        .and_then(|root| openat2(&root, path, how))
+    let root = files::open(root, OFlag::O_PATH | OFlag::O_DIRECTORY)?;
+    files::in_root(&root, path, OFlag::O_PATH)
 }
 
 fn is_executable_in(root: &Path, path: &Path) -> bool {

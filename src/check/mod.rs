@@ -94,7 +94,9 @@ impl Asked<'_> {
     /// Of a file of /proc, /sys or /etc; none if it cannot be read.
     fn read(&self, path: &str) -> Option<String> {
         let seeded = self.overlay.map(|dir| dir.join(path.trim_start_matches('/')));
-        seeded.and_then(|file| std::fs::read_to_string(file).ok()).or_else(|| std::fs::read_to_string(path).ok())
+        seeded
+            .and_then(|file| crate::files::read_to_string(file).ok())
+            .or_else(|| crate::files::read_to_string(path).ok())
     }
 
     /// The sysctl of this path below /proc/sys.
@@ -216,7 +218,7 @@ fn look(
 /// config.json, or what is wrong in it.
 fn read(bundle: &Path) -> Result<std::result::Result<Spec, Error>> {
     let file = bundle.join("config.json");
-    let json = match std::fs::read(&file) {
+    let json = match crate::files::read(&file) {
         Err(e) if e.kind() == std::io::ErrorKind::NotFound => {
             return Err(Error::new("JSON specification file config.json not found"));
         }

@@ -53,7 +53,7 @@ fn can_make(findings: &mut Findings, asked: &Asked<'_>, kind: &NamespaceKind, fi
 /// The file has to be a namespace, and of the kind that it is to be joined as.
 fn join(findings: &mut Findings, kind: &NamespaceKind, path: &str, field: &str) {
     let wanted = format!("a {} namespace", kind.name);
-    let file = match std::fs::File::open(path) {
+    let file = match crate::files::open(path, nix::fcntl::OFlag::O_RDONLY).map_err(std::io::Error::from) {
         Ok(file) => file,
         Err(e) => {
             findings

@@ -36,7 +36,6 @@ impl Case {
         self.path(name).to_str().unwrap().into()
     }
 
-    #[allow(clippy::disallowed_methods)] // A directory of the test's own.
     fn put(&self, name: &str, text: &str) {
         std::fs::create_dir_all(self.path(name).parent().unwrap()).unwrap();
         std::fs::write(self.path(name), text).unwrap();

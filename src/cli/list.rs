@@ -118,7 +118,7 @@ impl Users {
     /// `#1234` for one who has no name.
     fn name(&mut self, uid: u32) -> String {
         let passwd = self.passwd.get_or_insert_with(|| {
-            String::from_utf8_lossy(&std::fs::read("/etc/passwd").unwrap_or_default()).into_owned()
+            String::from_utf8_lossy(&crate::files::read("/etc/passwd").unwrap_or_default()).into_owned()
         });
         name_in(passwd, uid).map_or_else(|| format!("#{uid}"), str::to_owned)
     }

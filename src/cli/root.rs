@@ -3,15 +3,14 @@
 
 use std::ffi::OsString;
 use std::os::unix::ffi::OsStrExt;
-use std::os::unix::fs::DirBuilderExt;
 use std::path::{Component, Path, PathBuf};
 
-use nix::fcntl::{OFlag, open};
 use nix::sys::stat::{Mode, fchmod, fstat};
 
 use super::Global;
 use super::definition::parse_bool;
 use crate::error::{Context, Error, Result};
+use crate::files;
 use crate::host::in_user_namespace;
 
 /// The state root.
@@ -84,12 +83,9 @@ fn default(facts: &Facts) -> Option<PathBuf> {
 fn make_sticky(path: &Path) -> Result<()> {
     const WRITABLE: &str = "the path in $XDG_RUNTIME_DIR must be writable by the user";
     const PERMISSION: &str = "you should check permission of the path in $XDG_RUNTIME_DIR";
-    let made = std::fs::DirBuilder::new().mode(0o700).recursive(true).create(path);
-    made.map_err(|e| Error::io(format_args!("mkdir {}", path.display()), &e)).doing(|| WRITABLE)?;
-    let failed = |call: &str, e| Error::sys(format!("{call} {}", path.display()), e).doing(PERMISSION);
-    let flags = OFlag::O_RDONLY | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
-    let dir = open(path, flags, Mode::empty()).map_err(|e| failed("open", e))?;
-    let stat = fstat(&dir).map_err(|e| failed("stat", e))?;
+    let failed = |call: &str, e| Error::sys(format!("{call} {}", path.display()), e);
+    let dir = files::make_dirs(path).map_err(|e| failed("mkdir", e)).doing(|| WRITABLE)?;
+    let stat = fstat(&dir).map_err(|e| failed("stat", e)).doing(|| PERMISSION)?;
     if stat.st_uid != nix::unistd::geteuid().as_raw() {
         let what = format!("{} belongs to uid {}", path.display(), stat.st_uid);
         return Err(Error::new(what).doing(PERMISSION).hint("let it, or --root, name a directory that is yours"));
@@ -97,7 +93,7 @@ fn make_sticky(path: &Path) -> Result<()> {
     if stat.st_mode & 0o7777 == 0o1700 {
         return Ok(());
     }
-    fchmod(&dir, Mode::S_ISVTX | Mode::S_IRWXU).map_err(|e| failed("chmod", e))
+    fchmod(&dir, Mode::S_ISVTX | Mode::S_IRWXU).map_err(|e| failed("chmod", e)).doing(|| PERMISSION)
 }
 
 /// How little we may do.

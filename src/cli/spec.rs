@@ -1,14 +1,17 @@
 //! `spec`: writes a config.json to begin with.
 
-use std::fs::OpenOptions;
-use std::io::{ErrorKind, Write};
+use std::fs::File;
+use std::io::Write;
 use std::path::PathBuf;
 
 use super::definition::shared::BUNDLE;
 use super::definition::{Definition, Flag, Takes};
 use super::{Command, Matches};
+use nix::sys::stat::Mode;
+
 use crate::cgroup::host::{Host, Version};
-use crate::error::{Error, Result};
+use crate::error::{Errno, Error, Result};
+use crate::files;
 use crate::spec::default;
 
 /// The command.
@@ -53,12 +56,11 @@ pub(super) fn run(args: &SpecArgs) -> Result<u8> {
         false => default::spec(cgroup_v2),
         true => default::rootless(cgroup_v2, nix::unistd::geteuid().as_raw(), nix::unistd::getegid().as_raw()),
     };
-    let mut file = match OpenOptions::new().write(true).create_new(true).open("config.json") {
-        Err(e) if e.kind() == ErrorKind::AlreadyExists => {
-            return Err(Error::new("File config.json exists. Remove it first"));
-        }
-        opened => opened.map_err(|e| Error::io("open config.json", &e))?,
+    let file = match files::create_here("config.json", Mode::from_bits_truncate(0o666)) {
+        Err(Errno::EEXIST) => return Err(Error::new("File config.json exists. Remove it first")),
+        opened => opened.map_err(|e| Error::sys("open config.json", e))?,
     };
+    let mut file = File::from(file);
     file.write_all(&default::to_json(&spec)?).map_err(|e| Error::io("write config.json", &e))?;
     Ok(0)
 }

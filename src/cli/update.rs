@@ -185,7 +185,7 @@ fn from_file(file: &Path) -> Result<Resources> {
         std::io::stdin().read_to_end(&mut json).map_err(|e| Error::io("read /dev/stdin", &e))?;
         json
     } else {
-        std::fs::read(file).map_err(|e| Error::io(format_args!("open {}", file.display()), &e))?
+        crate::files::read(file).map_err(|e| Error::io(format_args!("open {}", file.display()), &e))?
     };
     let resources = parse::resources(&json)?;
     if resources.memory.as_ref().is_some_and(|m| [m.kernel, m.kernel_tcp].iter().flatten().any(|size| *size != 0)) {

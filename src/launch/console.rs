@@ -3,8 +3,8 @@
 
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
-use nix::fcntl::{OFlag, open};
-use nix::sys::stat::{Mode, SFlag, fstat};
+use nix::fcntl::OFlag;
+use nix::sys::stat::{SFlag, fstat};
 use nix::sys::termios::{OutputFlags, SetArg, Termios, cfmakeraw, tcgetattr, tcsetattr};
 
 use crate::error::{Errno, Error, Result};
@@ -62,8 +62,7 @@ impl HostTerminal {
             let tty = tty.map_err(|e| Error::io("dup of the terminal", &e))?;
             return Ok(HostTerminal { tty, saved });
         }
-        let tty = open("/dev/tty", OFlag::O_RDWR | OFlag::O_NOCTTY | OFlag::O_CLOEXEC, Mode::empty())
-            .map_err(|e| Error::sys("open /dev/tty", e))?;
+        let tty = crate::files::open("/dev/tty", OFlag::O_RDWR).map_err(|e| Error::sys("open /dev/tty", e))?;
         let saved = tcgetattr(&tty).map_err(|e| Error::sys("tcgetattr of /dev/tty", e))?;
         Ok(HostTerminal { tty, saved })
     }

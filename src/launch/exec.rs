@@ -13,8 +13,7 @@ use super::pidfile::PidFile;
 use super::relay::Relay;
 use super::sockets::{FdSocket, PidfdPayload};
 use super::stdio::{Owner, StdioPlan};
-use nix::fcntl::{OFlag, open};
-use nix::sys::stat::Mode;
+use nix::fcntl::OFlag;
 
 use crate::cgroup::systemd::{Manager, Scope, UnitName};
 use crate::cgroup::{Cgroup, Host, OwnedCgroup, Paths};
@@ -196,8 +195,7 @@ pub fn exec(args: &Arguments, target: &Target, mut process: spec::Process) -> Re
 /// The root directory of init, by its link in procfs; init is alive, or what the link led to would be of another process.
 fn init_root(init: &state::InitProcess) -> Result<Option<OwnedFd>> {
     let path = format!("/proc/{}/root", init.pid);
-    let flags = OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
-    let root = match open(path.as_str(), flags, Mode::empty()) {
+    let root = match crate::files::open(path.as_str(), OFlag::O_PATH | OFlag::O_DIRECTORY) {
         Ok(root) => root,
         // Not ours to look at (rootless): then there was a pivot_root, and a mount namespace whose root it is.
         Err(Errno::EACCES | Errno::EPERM) => return Ok(None),

@@ -5,9 +5,8 @@ use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
 
 use dunnage_steps::Barrier;
 use dunnage_steps::flags::Namespaces;
-use nix::fcntl::{OFlag, open};
+use nix::fcntl::OFlag;
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
-use nix::sys::stat::Mode;
 use nix::unistd::{Uid, write};
 
 use super::hooks::{self, Moment};
@@ -358,8 +357,7 @@ impl<'a> Execution<'a> {
         for place in &self.plan.places {
             let fd = match place {
                 Place::Namespace { path, field, .. } => {
-                    let flags = OFlag::O_RDONLY | OFlag::O_CLOEXEC;
-                    let fd = open(path.as_str(), flags, Mode::empty());
+                    let fd = crate::files::open(path.as_str(), OFlag::O_RDONLY);
                     Some(fd.map_err(|e| Error::sys(format!("open {path}"), e).field(field.as_str()))?)
                 }
                 Place::Init => match self.init {
@@ -578,7 +576,7 @@ pub fn host_id(maps: &[IdMapping], id: u32) -> u32 {
 /// The pid behind a pidfd, in our pid namespace.
 fn pid_of(pidfd: BorrowedFd<'_>) -> Result<i32> {
     let path = format!("/proc/self/fdinfo/{}", pidfd.as_raw_fd());
-    let text = std::fs::read_to_string(&path).map_err(|e| Error::io(format!("open {path}"), &e))?;
+    let text = crate::files::read_to_string(&path).map_err(|e| Error::io(format!("open {path}"), &e))?;
     let pid = text.lines().find_map(|l| l.strip_prefix("Pid:")).and_then(|p| p.trim().parse().ok());
     pid.filter(|pid| *pid > 0).ok_or_else(|| Error::new("the process of the container has ended already"))
 }
@@ -626,8 +624,8 @@ fn clone_failed(e: Errno, namespaces: Namespaces, into_cgroup: bool) -> Error {
 
 fn oom_score_adj(pid: i32, value: i32) -> Result<()> {
     let path = format!("/proc/{pid}/oom_score_adj");
-    let written = open(path.as_str(), OFlag::O_WRONLY | OFlag::O_CLOEXEC, Mode::empty())
-        .and_then(|fd| write(&fd, value.to_string().as_bytes()));
+    let written =
+        crate::files::open(path.as_str(), OFlag::O_WRONLY).and_then(|fd| write(&fd, value.to_string().as_bytes()));
     written.map(drop).map_err(|e| {
         let error = Error::sys(format!("failed to update /proc/self/oom_score_adj: write {value}"), e)
             .field("/process/oomScoreAdj");

@@ -38,7 +38,7 @@ fn stdio_null() -> u32 {
 /// Full procfs and sysfs mounts of the host, for `--no-pivot`.
 fn proc_mounts(rootfs: &str) -> Result<Vec<String>> {
     let text =
-        std::fs::read_to_string("/proc/self/mountinfo").map_err(|e| Error::io("open /proc/self/mountinfo", &e))?;
+        crate::files::read_to_string("/proc/self/mountinfo").map_err(|e| Error::io("open /proc/self/mountinfo", &e))?;
     let full = |line: &str| {
         let (head, tail) = line.split_once(" - ")?;
         let fields: Vec<&str> = head.split(' ').collect();
@@ -128,11 +128,8 @@ pub fn namespaces_of_state(kinds: impl Iterator<Item = String>) -> Namespaces {
 
 /// The container's root has to be there, under its own name: a link in it could be another directory a moment later.
 pub fn check_rootfs(path: &str) -> Result<()> {
-    use nix::fcntl::{OFlag, OpenHow, ResolveFlag, openat2};
-    let how = OpenHow::new()
-        .flags(OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC)
-        .resolve(ResolveFlag::RESOLVE_NO_SYMLINKS);
-    match openat2(nix::fcntl::AT_FDCWD, path, how) {
+    use nix::fcntl::OFlag;
+    match crate::files::open_without_links(path, OFlag::O_PATH | OFlag::O_DIRECTORY) {
         Ok(_) => Ok(()),
         Err(Errno::ELOOP) => Err(Error::new("invalid rootfs: not an absolute path, or a symlink").field("/root/path")),
         Err(e) => Err(Error::sys(format!("stat {path}"), e).doing("invalid rootfs").field("/root/path")),

@@ -2,8 +2,7 @@
 
 use std::fmt::Write;
 
-use nix::fcntl::{OFlag, open};
-use nix::sys::stat::Mode;
+use nix::fcntl::OFlag;
 use nix::unistd::{getegid, geteuid, write};
 
 use super::hooks::{Ended, to_its_end};
@@ -80,7 +79,7 @@ fn one(pid: i32, kind: Kind, maps: &[IdMapping]) -> Result<()> {
 }
 
 fn put(pid: i32, file: &str, text: &str) -> std::result::Result<(), Errno> {
-    let fd = open(format!("/proc/{pid}/{file}").as_str(), OFlag::O_WRONLY | OFlag::O_CLOEXEC, Mode::empty())?;
+    let fd = crate::files::open(format!("/proc/{pid}/{file}").as_str(), OFlag::O_WRONLY)?;
     write(&fd, text.as_bytes()).map(drop)
 }
 

@@ -4,14 +4,15 @@
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
 
-use nix::fcntl::{OFlag, openat};
+use nix::fcntl::OFlag;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::socket::{AddressFamily, MsgFlags, SockFlag, SockType, recv, send, socket};
-use nix::sys::stat::{FchmodatFlags, Mode, fchmodat, mkdirat};
-use nix::unistd::{UnlinkatFlags, pipe2, unlinkat};
+use nix::sys::stat::Mode;
+use nix::unistd::{UnlinkatFlags, pipe2};
 
 use super::sockets::{bind_in, connect_unix, send_fd};
 use crate::error::{Errno, Error, Result};
+use crate::files;
 use crate::sys::pidfd::PidFd;
 
 /// The directory below the container's state directory that is bind-mounted on [`CONTAINER_DIR`].
@@ -28,7 +29,7 @@ const BARRIER_TIMEOUT: u16 = 30_000;
 
 /// Makes the directory, at create: its mount is part of the container.
 pub fn make_dir(state_dir: BorrowedFd<'_>) -> Result<()> {
-    mkdirat(state_dir, DIR, Mode::from_bits_truncate(0o755)).map_err(|e| Error::sys("mkdir notify", e))
+    files::mkdirat(state_dir, DIR, Mode::from_bits_truncate(0o755)).map_err(|e| Error::sys("mkdir notify", e))
 }
 
 /// The container's socket and where its news goes. Bound before the container's program starts, so that its first word has
@@ -54,13 +55,13 @@ impl Forwarder {
     /// `host`: our own NOTIFY_SOCKET, a path or `@` and an abstract name. Not yet used: a stale one must not fail a `run`.
     pub fn bind(state_dir: BorrowedFd<'_>, host: &Path) -> Result<Forwarder> {
         let failed = |call: &str, e| Error::sys(format!("{call} the container's notify socket"), e);
-        let flags = OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
-        let dir = openat(state_dir, DIR, flags, Mode::empty()).map_err(|e| failed("open the directory of", e))?;
+        let dir = files::openat(state_dir, DIR, OFlag::O_PATH | OFlag::O_DIRECTORY)
+            .map_err(|e| failed("open the directory of", e))?;
         let socket = datagram_socket().map_err(|e| failed("make", e))?;
         let bound = match bind_in(socket.as_fd(), dir.as_fd(), SOCKET) {
             // Left by a start that failed.
             Err(Errno::EADDRINUSE) => {
-                unlinkat(&dir, SOCKET, UnlinkatFlags::NoRemoveDir).map_err(|e| failed("remove", e))?;
+                files::unlinkat(&dir, SOCKET, UnlinkatFlags::NoRemoveDir).map_err(|e| failed("remove", e))?;
                 bind_in(socket.as_fd(), dir.as_fd(), SOCKET)
             }
             bound => bound,
@@ -68,7 +69,7 @@ impl Forwarder {
         bound.map_err(|e| failed("bind", e))?;
         // Whatever user the container's program has may write to it, whatever our umask.
         let mode = Mode::from_bits_truncate(0o777);
-        fchmodat(&dir, SOCKET, mode, FchmodatFlags::FollowSymlink).map_err(|e| failed("chmod", e))?;
+        files::fchmodat(&dir, SOCKET, mode).map_err(|e| failed("chmod", e))?;
         Ok(Forwarder { container: Some(socket), host: host.into() })
     }
 

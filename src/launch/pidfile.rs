@@ -5,11 +5,12 @@ use std::io::Write;
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 
-use nix::fcntl::{OFlag, open, openat, renameat};
+use nix::fcntl::OFlag;
 use nix::sys::stat::Mode;
-use nix::unistd::{UnlinkatFlags, unlinkat};
+use nix::unistd::UnlinkatFlags;
 
 use crate::error::{Errno, Error, Result};
+use crate::files;
 
 /// Where the pid file will be. The directory is opened here, before the chdir into the bundle: a relative path is one
 /// relative to the caller.
@@ -30,7 +31,7 @@ impl PidFile {
             Some(parent) if parent != Path::new("") => parent,
             _ => Path::new("."),
         };
-        let dir = open(parent, OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC, Mode::empty())
+        let dir = files::open(parent, OFlag::O_PATH | OFlag::O_DIRECTORY)
             .map_err(|e| Error::sys(format!("open {} of the pid file", parent.display()), e))?;
         Ok(PidFile { path: path.into(), dir, name: name.into() })
     }
@@ -43,12 +44,12 @@ impl PidFile {
             .write_all(pid.to_string().as_bytes())
             .map_err(|e| Error::io(format!("write {}", self.path.display()), &e))
             .and_then(|()| {
-                renameat(&self.dir, temporary.as_os_str(), &self.dir, self.name.as_os_str())
+                files::rename(&self.dir, temporary.as_os_str(), self.name.as_os_str())
                     .map_err(|e| Error::sys(format!("rename to {}", self.path.display()), e))
             });
         if written.is_err() {
             // What failed is told; that the temporary file could not be removed either would only hide it.
-            unlinkat(&self.dir, temporary.as_os_str(), UnlinkatFlags::NoRemoveDir).ok();
+            files::unlinkat(&self.dir, temporary.as_os_str(), UnlinkatFlags::NoRemoveDir).ok();
         }
         written
     }
@@ -56,11 +57,10 @@ impl PidFile {
     /// A new file beside the target. O_EXCL: in a directory that others may write to, nobody's link is followed and
     /// nobody's file is used; a name that is taken (an earlier process of our pid died here) leads to the next.
     fn create(&self) -> Result<(OsString, OwnedFd)> {
-        let flags = OFlag::O_WRONLY | OFlag::O_CREAT | OFlag::O_EXCL | OFlag::O_CLOEXEC;
         let mut error = Errno::EEXIST;
         for attempt in 0..100 {
             let name = format!(".dunnage-pid-{}-{attempt}", std::process::id());
-            match openat(&self.dir, OsStr::new(&name), flags, Mode::from_bits_truncate(0o666)) {
+            match files::create(&self.dir, OsStr::new(&name), Mode::from_bits_truncate(0o666)) {
                 Ok(file) => return Ok((name.into(), file)),
                 Err(e) => error = e,
             }

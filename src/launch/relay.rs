@@ -3,10 +3,10 @@
 
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 
-use nix::fcntl::{FcntlArg, OFlag, fcntl, open};
+use nix::fcntl::{FcntlArg, OFlag, fcntl};
 use nix::poll::PollFlags;
 use nix::sys::socket::{MsgFlags, recv, send};
-use nix::sys::stat::{FileStat, Mode, SFlag, fstat};
+use nix::sys::stat::{FileStat, SFlag, fstat};
 use nix::sys::termios::tcgetattr;
 use nix::unistd::{read, write};
 
@@ -47,8 +47,7 @@ impl End {
                 // Opened once more it is a description of our own, to which O_NONBLOCK does no harm to others. It fails
                 // where /proc or the right to open is missing (a terminal of another user after su).
                 let path = format!("/proc/self/fd/{}", fd.as_raw_fd());
-                let flags = access | OFlag::O_NONBLOCK | OFlag::O_NOCTTY | OFlag::O_CLOEXEC;
-                match open(path.as_str(), flags, Mode::empty()) {
+                match crate::files::open(path.as_str(), access | OFlag::O_NONBLOCK) {
                     Ok(own) => Ok(End::Free(own)),
                     Err(_) => Ok(End::Shared(dup()?)),
                 }

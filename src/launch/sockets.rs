@@ -6,12 +6,11 @@ use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
-use nix::fcntl::{OFlag, open};
+use nix::fcntl::OFlag;
 use nix::sys::socket::{
     AddressFamily, ControlMessage, MsgFlags, SockFlag, SockType, UnixAddr, bind, connect, send, sendmsg, setsockopt,
     socket, sockopt::SendTimeout,
 };
-use nix::sys::stat::Mode;
 use nix::sys::time::TimeVal;
 
 use crate::error::{Errno, Error, Result};
@@ -127,7 +126,7 @@ pub fn connect_unix(socket: BorrowedFd<'_>, path: &Path) -> Result<(), Errno> {
     match address(path) {
         Err(Errno::ENAMETOOLONG) => {
             // sun_path has 108 bytes. The socket's own inode, opened without opening it, has a short name.
-            let inode = open(path, OFlag::O_PATH | OFlag::O_CLOEXEC, Mode::empty())?;
+            let inode = crate::files::open(path, OFlag::O_PATH)?;
             let short = UnixAddr::new(proc_path(inode.as_fd()).as_str())?;
             retry(|| connect(socket.as_raw_fd(), &short))
         }

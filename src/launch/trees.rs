@@ -5,14 +5,14 @@ use std::fs::File;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 
 use dunnage_steps::flags::MountFlags;
-use nix::fcntl::{OFlag, OpenHow, ResolveFlag, open, openat2};
+use nix::fcntl::OFlag;
 use nix::sched::{CloneFlags, setns};
-use nix::sys::stat::Mode;
 use nix::sys::statfs;
-use nix::unistd::{chroot, fchdir};
+use nix::unistd::fchdir;
 
 use super::idmaps;
 use crate::error::{Errno, Error, Result};
+use crate::files;
 use crate::plan::parent::{Given, Idmap};
 use crate::spec::IdMapping;
 use crate::sys::mount::{self, MOUNT_ATTR_IDMAP, MountAttr, mount_setattr, open_tree_clone};
@@ -58,7 +58,8 @@ impl Trees<'_> {
         let maps = (idmap.uids.clone(), idmap.gids.clone());
         if maps.0.is_empty() || maps == *self.container {
             let file = format!("/proc/{}/ns/user", self.pid);
-            return File::open(&file).map_err(|e| Error::io(format!("open {file}"), &e));
+            let open = files::open(file.as_str(), OFlag::O_RDONLY);
+            return open.map(File::from).map_err(|e| Error::sys(format!("open {file}"), e));
         }
         if let Some((_, made)) = self.made.iter().find(|(known, _)| *known == maps) {
             return made.try_clone().map_err(|e| Error::io("dup", &e));
@@ -75,18 +76,16 @@ const FAILED: &str = "failed to fulfil mount request";
 /// A handle of `source` in the mount namespace of `pid`.
 fn find(pid: i32, source: &str) -> Result<OwnedFd> {
     let failed = |e| Error::sys(format!("open {source}"), e).doing(FAILED);
-    let path = OFlag::O_PATH | OFlag::O_CLOEXEC;
-    let root = open(format!("/proc/{pid}/root").as_str(), path | OFlag::O_DIRECTORY, Mode::empty()).map_err(failed)?;
+    let root = format!("/proc/{pid}/root");
+    let root = files::open(root.as_str(), OFlag::O_PATH | OFlag::O_DIRECTORY).map_err(failed)?;
     // A link with an absolute target must not lead back to our own root.
-    let how = OpenHow::new().flags(path).resolve(ResolveFlag::RESOLVE_IN_ROOT);
-    openat2(&root, source, how).map_err(failed)
+    files::in_root(&root, source, OFlag::O_PATH).map_err(failed)
 }
 
 /// The top of the mount that a directory is on.
 fn top(mut dir: OwnedFd) -> std::result::Result<OwnedFd, Errno> {
-    let path = OFlag::O_PATH | OFlag::O_CLOEXEC | OFlag::O_DIRECTORY;
     while !mount::is_root(dir.as_fd())? {
-        dir = nix::fcntl::openat(&dir, "..", path, Mode::empty())?;
+        dir = files::above(&dir, OFlag::O_PATH)?;
     }
     Ok(dir)
 }
@@ -94,10 +93,7 @@ fn top(mut dir: OwnedFd) -> std::result::Result<OwnedFd, Errno> {
 /// Does something in the mount namespace of `pid`, and comes back. Only there is what the container may not change about a
 /// mount locked, and it stays so in a copy.
 fn inside<T>(pid: i32, work: impl FnOnce() -> T) -> Result<T> {
-    let open = |file: &str, flags| {
-        let fd = open(file, flags | OFlag::O_CLOEXEC, Mode::empty());
-        fd.map_err(|e| Error::sys(format!("open {file}"), e))
-    };
+    let open = |file: &str, flags| files::open(file, flags).map_err(|e| Error::sys(format!("open {file}"), e));
     let handle = OFlag::O_PATH | OFlag::O_DIRECTORY;
     let theirs = open(&format!("/proc/{pid}/ns/mnt"), OFlag::O_RDONLY)?;
     let ours = open("/proc/self/ns/mnt", OFlag::O_RDONLY)?;
@@ -108,7 +104,7 @@ fn inside<T>(pid: i32, work: impl FnOnce() -> T) -> Result<T> {
     setns(&ours, CloneFlags::CLONE_NEWNS)
         // It has put us at the root of the namespace, which need not be ours.
         .and_then(|()| fchdir(&root))
-        .and_then(|()| chroot("."))
+        .and_then(|()| files::chroot_here())
         .and_then(|()| fchdir(&cwd))
         .map_err(|e| Error::sys("setns back to the runtime's mount namespace", e))?;
     Ok(result)
@@ -119,7 +115,7 @@ pub fn user_namespace(uids: &[IdMapping], gids: &[IdMapping]) -> Result<File> {
     let holder = Holder::new().map_err(|e| Error::sys("clone (namespaces user)", e).doing("map the ids of a mount"))?;
     idmaps::write_maps(holder.pid, uids, gids)?;
     let file = format!("/proc/{}/ns/user", holder.pid);
-    File::open(&file).map_err(|e| Error::io(format!("open {file}"), &e))
+    files::open(file.as_str(), OFlag::O_RDONLY).map(File::from).map_err(|e| Error::sys(format!("open {file}"), e))
 }
 
 /// Maps the ids of a copy; `all` those of the mounts below its top, too.

@@ -89,7 +89,7 @@ fn number(dir: &str, file: &str) -> Option<u64> {
 }
 
 fn text(dir: &str, file: &str) -> Option<String> {
-    std::fs::read_to_string(format!("{dir}/{file}")).ok().map(|text| text.trim().to_owned())
+    crate::files::read_to_string(format!("{dir}/{file}")).ok().map(|text| text.trim().to_owned())
 }
 
 #[cfg(test)]

@@ -19,7 +19,7 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use nix::errno::Errno;
-use nix::sys::stat::{Mode, mkdirat};
+use nix::sys::stat::Mode;
 use serde::{Deserialize, Serialize};
 
 use super::dir::{ContainerDir, Root, check_id, does_not_exist, write_all};
@@ -27,6 +27,7 @@ use super::object::object;
 use super::status::{InitProcess, not_running};
 use super::types::State;
 use crate::error::{Error, Result};
+use crate::files;
 use crate::sys::flock;
 
 /// What is being made, one JSON object a line: an [`Intent`], then an [`Init`] once there is one.
@@ -71,7 +72,7 @@ impl Root {
     pub fn create_container(self, id: &str) -> Result<Creating> {
         check_id(id)?;
         let mode = Mode::S_IRWXU | Mode::S_IXGRP | Mode::S_IXOTH;
-        match mkdirat(&self, id, mode) {
+        match files::mkdirat(&self, id, mode) {
             Ok(()) => {}
             Err(Errno::EEXIST) => return Err(Error::new("container with given ID already exists")),
             Err(e) => return Err(Error::sys(format!("mkdir {}/{id}", self.path().display()), e)),
@@ -345,8 +346,8 @@ mod tests {
                 "temporary state file, notify directory",
                 |c| {
                     drop(c.dir.create_file("state-1-0").unwrap());
-                    mkdirat(c.dir(), "notify", Mode::S_IRWXU).unwrap();
-                    mkdirat(c.dir(), "notify/deep", Mode::S_IRWXU).unwrap();
+                    files::mkdirat(c.dir(), "notify", Mode::S_IRWXU).unwrap();
+                    nix::sys::stat::mkdirat(c.dir(), "notify/deep", Mode::S_IRWXU).unwrap();
                     c.intend(&intent())
                 },
                 true,

@@ -4,16 +4,17 @@
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
 
-use nix::dir::{Dir, Type};
+use nix::dir::Type;
 use nix::errno::Errno;
-use nix::fcntl::{AtFlags, OFlag, open, openat, renameat};
-use nix::sys::stat::{FchmodatFlags, Mode, fchmodat, fstat, fstatat, mkdirat};
-use nix::unistd::{Gid, Uid, UnlinkatFlags, fchownat, geteuid, mkfifoat, read, unlinkat, write};
+use nix::fcntl::{AtFlags, OFlag};
+use nix::sys::stat::{Mode, fstat, fstatat};
+use nix::unistd::{Gid, Uid, UnlinkatFlags, geteuid, read, write};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
 use super::types::State;
 use crate::error::{Context, Error, Result};
+use crate::files::{self, DIRECTORY};
 
 /// The state of a container that exists.
 const STATE: &str = "state.json";
@@ -21,8 +22,6 @@ const STATE: &str = "state.json";
 const MAX_STATE: usize = 64 << 20;
 /// There as long as the container is `created`: init waits for somebody to read from it.
 const EXEC_FIFO: &str = "exec.fifo";
-
-const DIRECTORY: OFlag = OFlag::O_RDONLY.union(OFlag::O_DIRECTORY).union(OFlag::O_CLOEXEC);
 
 /// The directory that holds one directory per container (`--root`).
 #[derive(Debug)]
@@ -59,7 +58,7 @@ pub fn does_not_exist() -> Error {
 impl Root {
     /// Opens the state root; the error's errno is `ENOENT` if there is none.
     pub fn open(path: &Path) -> Result<Root> {
-        let fd = open(path, DIRECTORY, Mode::empty()).map_err(|e| Error::sys(format!("open {}", path.display()), e))?;
+        let fd = files::open(path, DIRECTORY).map_err(|e| Error::sys(format!("open {}", path.display()), e))?;
         Ok(Root { fd, path: path.to_owned() })
     }
 
@@ -69,25 +68,11 @@ impl Root {
             Err(e) if e.errno() == Some(Errno::ENOENT) => {}
             other => return other,
         }
-        let failed = |e| {
+        let fd = files::make_dirs(path).map_err(|e| {
             let error = Error::sys(format!("mkdir {}", path.display()), e);
             let hint = "let $XDG_RUNTIME_DIR, or --root, name a directory that is yours";
             if e == Errno::EACCES { error.hint(hint) } else { error }
-        };
-        let start = if path.is_absolute() { "/" } else { "." };
-        let mut fd = open(start, DIRECTORY, Mode::empty()).map_err(failed)?;
-        for name in path.components() {
-            let name = name.as_os_str();
-            // The state root is the administrator's word, links in it included (/var/run -> /run).
-            fd = match openat(&fd, name, DIRECTORY, Mode::empty()) {
-                Err(Errno::ENOENT) => match mkdirat(&fd, name, Mode::S_IRWXU) {
-                    Ok(()) | Err(Errno::EEXIST) => openat(&fd, name, DIRECTORY, Mode::empty()),
-                    Err(e) => Err(e),
-                },
-                other => other,
-            }
-            .map_err(failed)?;
-        }
+        })?;
         Ok(Root { fd, path: path.to_owned() })
     }
 
@@ -99,7 +84,7 @@ impl Root {
     /// The ids that have a directory, sorted. Whether a container is behind it shows when it is loaded.
     pub fn ids(&self) -> Result<Vec<String>> {
         let failed = |e| Error::sys(format!("readdir {}", self.path.display()), e);
-        let mut dir = Dir::openat(&self.fd, ".", DIRECTORY, Mode::empty()).map_err(failed)?;
+        let mut dir = files::list(&self.fd).map_err(failed)?;
         let mut ids = Vec::new();
         for entry in dir.iter() {
             let entry = entry.map_err(failed)?;
@@ -121,7 +106,7 @@ impl Root {
     /// The same, for one container only.
     pub fn into_container(self, id: &str) -> Result<ContainerDir> {
         check_id(id)?;
-        match openat(&self.fd, id, DIRECTORY | OFlag::O_NOFOLLOW, Mode::empty()) {
+        match files::openat(&self.fd, id, DIRECTORY) {
             Ok(fd) => Ok(ContainerDir { fd, root: self.fd, id: id.to_owned() }),
             Err(Errno::ENOENT) => Err(does_not_exist()),
             Err(e) => Err(Error::sys(format!("open {id}"), e)),
@@ -217,8 +202,7 @@ impl ContainerDir {
     pub(super) fn read_file(&self, name: &str) -> Result<Option<Vec<u8>>> {
         let failed = |call: &str, e| Error::sys(format!("{call} {}/{name}", self.id), e);
         // Root may look at what a user has put there: a fifo must not hold it, nor an endless file.
-        let flags = OFlag::O_RDONLY | OFlag::O_NONBLOCK | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
-        let file = match openat(&self.fd, name, flags, Mode::empty()) {
+        let file = match files::openat(&self.fd, name, OFlag::O_RDONLY | OFlag::O_NONBLOCK) {
             Ok(file) => file,
             Err(Errno::ENOENT) => return Ok(None),
             Err(e) => return Err(failed("open", e)),
@@ -248,10 +232,10 @@ impl ContainerDir {
 
     /// Makes what was written aside the state.
     pub(super) fn rename_state(&self, temp: &str) -> Result<()> {
-        let renamed = renameat(&self.fd, temp, &self.fd, STATE);
+        let renamed = files::rename(&self.fd, temp, STATE);
         if renamed.is_err() {
             // The first error is the one to tell; what may stay behind is swept by `delete`.
-            let _ = unlinkat(&self.fd, temp, UnlinkatFlags::NoRemoveDir);
+            let _ = files::unlinkat(&self.fd, temp, UnlinkatFlags::NoRemoveDir);
         }
         renamed.map_err(|e| Error::sys(format!("rename {}/{STATE}", self.id), e))
     }
@@ -275,15 +259,14 @@ impl ContainerDir {
         }
         let file = file.map_err(|e| failed("create", e))?;
         if let Err(e) = write_all(&file, bytes) {
-            let _ = unlinkat(&self.fd, temp.as_str(), UnlinkatFlags::NoRemoveDir);
+            let _ = files::unlinkat(&self.fd, temp.as_str(), UnlinkatFlags::NoRemoveDir);
             return Err(failed("write", e));
         }
         Ok(temp)
     }
 
     pub(super) fn create_file(&self, name: &str) -> std::result::Result<OwnedFd, Errno> {
-        let flags = OFlag::O_WRONLY | OFlag::O_CREAT | OFlag::O_EXCL | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
-        openat(&self.fd, name, flags, Mode::S_IRUSR | Mode::S_IWUSR)
+        files::create(&self.fd, name, Mode::S_IRUSR | Mode::S_IWUSR)
     }
 
     /// Changes the state on disk. Keys that `change` does not touch stay as they are, those that we do not know included: the
@@ -302,27 +285,25 @@ impl ContainerDir {
     pub fn make_exec_fifo(&self, owner: (u32, u32)) -> Result<()> {
         let failed = |call: &str, e| Error::sys(format!("{call} {}/{EXEC_FIFO}", self.id), e);
         let mode = Mode::S_IRUSR | Mode::S_IWUSR | Mode::S_IWGRP | Mode::S_IWOTH;
-        mkfifoat(&self.fd, EXEC_FIFO, mode).map_err(|e| failed("mkfifo", e))?;
+        files::mkfifoat(&self.fd, EXEC_FIFO, mode).map_err(|e| failed("mkfifo", e))?;
         // Whatever our umask is.
-        fchmodat(&self.fd, EXEC_FIFO, mode, FchmodatFlags::FollowSymlink).map_err(|e| failed("chmod", e))?;
+        files::fchmodat(&self.fd, EXEC_FIFO, mode).map_err(|e| failed("chmod", e))?;
         if owner == (0, 0) {
             return Ok(());
         }
         let (uid, gid) = (Some(Uid::from_raw(owner.0)), Some(Gid::from_raw(owner.1)));
-        fchownat(&self.fd, EXEC_FIFO, uid, gid, AtFlags::AT_SYMLINK_NOFOLLOW).map_err(|e| failed("chown", e))
+        files::fchownat(&self.fd, EXEC_FIFO, uid, gid).map_err(|e| failed("chown", e))
     }
 
     /// An O_PATH descriptor of exec.fifo, to hand to init.
     pub fn exec_fifo_path(&self) -> Result<OwnedFd> {
-        let flags = OFlag::O_PATH | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
-        openat(&self.fd, EXEC_FIFO, flags, Mode::empty())
+        files::openat(&self.fd, EXEC_FIFO, OFlag::O_PATH)
             .map_err(|e| Error::sys(format!("open {}/{EXEC_FIFO}", self.id), e))
     }
 
     /// The reading end, without waiting for init to be there (O_NONBLOCK); for `start`. A missing fifo is `ENOENT`.
     pub fn open_exec_fifo(&self) -> Result<OwnedFd> {
-        let flags = OFlag::O_RDONLY | OFlag::O_NONBLOCK | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
-        openat(&self.fd, EXEC_FIFO, flags, Mode::empty())
+        files::openat(&self.fd, EXEC_FIFO, OFlag::O_RDONLY | OFlag::O_NONBLOCK)
             .map_err(|e| Error::sys(format!("exec fifo: open {}/{EXEC_FIFO}", self.id), e))
     }
 
@@ -356,11 +337,11 @@ impl ContainerDir {
     }
 
     fn rmdir(&self) -> std::result::Result<(), Errno> {
-        missing_is_fine(unlinkat(&self.root, self.id.as_str(), UnlinkatFlags::RemoveDir))
+        missing_is_fine(files::unlinkat(&self.root, self.id.as_str(), UnlinkatFlags::RemoveDir))
     }
 
     pub(super) fn unlink(&self, name: &str) -> Result<()> {
-        missing_is_fine(unlinkat(&self.fd, name, UnlinkatFlags::NoRemoveDir))
+        missing_is_fine(files::unlinkat(&self.fd, name, UnlinkatFlags::NoRemoveDir))
             .map_err(|e| Error::sys(format!("unlink {}/{name}", self.id), e))
     }
 }
@@ -389,18 +370,18 @@ pub(super) fn write_all(file: &OwnedFd, mut bytes: &[u8]) -> std::result::Result
 /// Empties a directory, without following links, at most `depth` levels down.
 fn sweep(dir: &OwnedFd, depth: u32) -> std::result::Result<(), Errno> {
     let mut names = Vec::new();
-    for entry in Dir::openat(dir, ".", DIRECTORY, Mode::empty())?.iter() {
+    for entry in files::list(dir)?.iter() {
         let entry = entry?;
         if !matches!(entry.file_name().to_bytes(), b"." | b"..") {
             names.push(entry.file_name().to_owned());
         }
     }
     for name in names {
-        match unlinkat(dir, name.as_c_str(), UnlinkatFlags::NoRemoveDir) {
+        match files::unlinkat(dir, name.as_c_str(), UnlinkatFlags::NoRemoveDir) {
             Err(Errno::EISDIR | Errno::EPERM) => {
                 let depth = depth.checked_sub(1).ok_or(Errno::ELOOP)?;
-                sweep(&openat(dir, name.as_c_str(), DIRECTORY | OFlag::O_NOFOLLOW, Mode::empty())?, depth)?;
-                missing_is_fine(unlinkat(dir, name.as_c_str(), UnlinkatFlags::RemoveDir))?;
+                sweep(&files::openat(dir, name.as_c_str(), DIRECTORY)?, depth)?;
+                missing_is_fine(files::unlinkat(dir, name.as_c_str(), UnlinkatFlags::RemoveDir))?;
             }
             other => missing_is_fine(other)?,
         }

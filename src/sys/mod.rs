@@ -1,5 +1,6 @@
 //! Kernel calls that nix does not have, one small function each, named as the kernel names them. The only unsafe code of
-//! the library. Knows no other module but [`crate::error`]'s `Errno`.
+//! the library. Knows no other module but [`crate::error`]'s `Errno` and
+//! [`crate::files`].
 
 pub mod bpf;
 pub mod children;

@@ -1,8 +1,7 @@
 //! /proc/PID/stat of one process: its state, parent and start time. Reads with three system calls and no allocation.
 
 use nix::errno::Errno;
-use nix::fcntl::{OFlag, open};
-use nix::sys::stat::Mode;
+use nix::fcntl::OFlag;
 use nix::unistd::read;
 
 /// What we use of proc_pid_stat(5).
@@ -27,11 +26,7 @@ impl Stat {
 pub fn stat(pid: i32) -> Result<Option<Stat>, Errno> {
     // The longest line: 52 numbers of up to 20 digits, and a name of up to 64 bytes.
     let mut buf = [0u8; 1280];
-    let file = match open(
-        format!("/proc/{pid}/stat").as_str(),
-        OFlag::O_RDONLY | OFlag::O_CLOEXEC | OFlag::O_NOFOLLOW,
-        Mode::empty(),
-    ) {
+    let file = match crate::files::open(format!("/proc/{pid}/stat").as_str(), OFlag::O_RDONLY) {
         Ok(file) => file,
         Err(Errno::ENOENT | Errno::ESRCH) => return Ok(None),
         Err(e) => return Err(e),

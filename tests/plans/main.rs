@@ -10,6 +10,7 @@
 //! | `NAME/plan.txt` | the plan, or the error. Rewritten with `UPDATE=1`; read the difference before committing it |
 //!
 //! Besides: [`coverage`] (no field of the specification is without effect) and [`properties`] (no input breaks the compiler).
+#![allow(clippy::disallowed_methods)] // Tests own the files that they touch.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
 mod case;

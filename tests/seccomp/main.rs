@@ -1,5 +1,6 @@
 //! The seccomp compiler against others: libseccomp, runc, seccompiler, the kernel's numbers, and the clock.
 //! Needs the Debian packages python3, libseccomp2 and golang-github-containers-common; fails without them.
+#![allow(clippy::disallowed_methods)] // Tests own the files that they touch.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,

@@ -1,5 +1,6 @@
 //! The calls to systemd's manager against a real one: `make test-systemd`, or as root on a host with systemd. Not part of
 //! `cargo test`. Speaks to the bus, or where there is none to the private socket.
+#![allow(clippy::disallowed_methods)] // Tests own the files that they touch.
 #![allow(clippy::unwrap_used, clippy::arithmetic_side_effects, clippy::indexing_slicing)] // A panic is what a test wants.
 
 mod properties;

@@ -15,10 +15,9 @@ pub(super) use parse::value_of;
 
 use std::collections::BTreeMap;
 
-use nix::fcntl::AT_FDCWD;
 use serde::Serialize;
 
-use super::dir::{Dir, list_dirs, open_dir};
+use super::dir::{Dir, list_dirs};
 use super::host::Version;
 use super::owned::{Node, OwnedCgroup};
 use crate::error::{Errno, Result};
@@ -403,8 +402,8 @@ impl Node {
 
 /// The sizes of huge pages of this host, as cgroups name them: `2MB`. None where the kernel has no huge pages.
 pub fn huge_page_sizes() -> Vec<String> {
-    let names =
-        open_dir(AT_FDCWD, c"/sys/kernel/mm/hugepages").and_then(|dir| list_dirs(std::os::fd::AsFd::as_fd(&dir)));
+    let names = crate::files::open("/sys/kernel/mm/hugepages", crate::files::DIRECTORY)
+        .and_then(|dir| list_dirs(std::os::fd::AsFd::as_fd(&dir)));
     let names = names.unwrap_or_default();
     names.iter().filter_map(|name| parse::huge_page_size(name.to_str().ok()?)).collect()
 }
