@@ -13,6 +13,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use crate::error::{Error, Result};
+use crate::spec::text::{one_line, short_line};
 
 /// How grave a record is; the names are logrus'.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -175,15 +176,22 @@ pub fn flush() {
 pub fn fatal(error: &Error) {
     let mut logger = logger();
     let message = error.to_string();
+    // A path of config.json may have megabytes.
+    let message = if message.len() > MAX_MESSAGE { short_line(&message, MAX_MESSAGE) } else { message };
     let held: Vec<String> = std::mem::take(&mut logger.held).into_iter().map(|(_, message)| message).collect();
     let warnings = JsonList(&held);
     let fields: &[Field<'_>] = if held.is_empty() { &[] } else { &[("warnings", &warnings)] };
     let line = logger.line(Level::Error, &message, fields, Location::caller());
     logger.write(&line);
     if logger.file.is_some() {
+        // It quotes hostile input, and this may be a terminal.
+        let message = one_line(&message);
         write_all(std::io::stderr(), format!("{message}\n").as_bytes());
     }
 }
+
+/// The longest error: 64 faults of a configuration, each with its place.
+const MAX_MESSAGE: usize = 128 << 10;
 
 /// A record that cannot be written has no one to be told to.
 fn write_all(mut to: impl std::io::Write, bytes: &[u8]) {

@@ -34,6 +34,16 @@ impl<W: Write> Write for Visible<W> {
     }
 }
 
+/// The same, with an end: what is longer than `max` bytes is cut and says so.
+pub fn short_line(text: &str, max: usize) -> String {
+    if text.len() <= max {
+        return one_line(text);
+    }
+    let cut = text.char_indices().map(|(at, _)| at).take_while(|at| *at <= max).last().unwrap_or(0);
+    let (head, tail) = text.split_at_checked(cut).unwrap_or((text, ""));
+    format!("{}... ({} bytes more)", one_line(head), tail.len())
+}
+
 fn push_visible(out: &mut String, c: char) {
     // Writing to a String can't fail.
     let _ = put_visible(out, c);
@@ -86,6 +96,14 @@ mod tests {
         ] {
             assert_eq!(quote(text), quoted);
         }
+    }
+
+    #[test]
+    fn what_is_long_is_cut() {
+        assert_eq!(short_line("a\nb", 3), "a\\nb");
+        assert_eq!(short_line("abcdef", 3), "abc... (3 bytes more)");
+        assert_eq!(short_line("äöü", 3), "ä... (4 bytes more)");
+        assert_eq!(short_line("\u{1f600}", 1), "... (4 bytes more)");
     }
 
     #[test]

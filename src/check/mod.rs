@@ -218,7 +218,7 @@ fn look(
 /// config.json, or what is wrong in it.
 fn read(bundle: &Path) -> Result<std::result::Result<Spec, Error>> {
     let file = bundle.join("config.json");
-    let json = match crate::files::read(&file) {
+    let json = match crate::files::document(&file) {
         Err(e) if e.kind() == std::io::ErrorKind::NotFound => {
             return Err(Error::new("JSON specification file config.json not found"));
         }

@@ -29,7 +29,7 @@ pub fn process(args: &ExecArgs, bundle: Option<&str>) -> Result<Process> {
 }
 
 fn read(file: &Path) -> Result<Vec<u8>> {
-    crate::files::read(file).map_err(|e| Error::io(format_args!("open {}", file.display()), &e))
+    crate::files::document(file).map_err(|e| Error::io(format_args!("open {}", file.display()), &e))
 }
 
 fn with_flags(process: Process, args: &ExecArgs) -> Result<Process> {

@@ -101,7 +101,7 @@ fn read(file: &Path) -> Result<Vec<u8>> {
         std::io::stdin().read_to_end(&mut json).map_err(|e| Error::io("read stdin", &e))?;
         return Ok(json);
     }
-    std::fs::read(file).map_err(|e| Error::io(format_args!("open {}", file.display()), &e))
+    crate::files::document(file).map_err(|e| Error::io(format_args!("open {}", file.display()), &e))
 }
 
 /// What a document is, by its keys.

@@ -1,6 +1,5 @@
 //! `update`: flags, or a file -> [`crate::update`].
 
-use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use super::definition::{Definition, Flag, Takes};
@@ -181,11 +180,9 @@ pub(super) fn run(global: &Global, args: &UpdateArgs) -> Result<u8> {
 
 fn from_file(file: &Path) -> Result<Resources> {
     let json = if file == Path::new("-") {
-        let mut json = Vec::new();
-        std::io::stdin().read_to_end(&mut json).map_err(|e| Error::io("read /dev/stdin", &e))?;
-        json
+        crate::files::document_of(std::io::stdin()).map_err(|e| Error::io("read /dev/stdin", &e))?
     } else {
-        crate::files::read(file).map_err(|e| Error::io(format_args!("open {}", file.display()), &e))?
+        crate::files::document(file).map_err(|e| Error::io(format_args!("open {}", file.display()), &e))?
     };
     let resources = parse::resources(&json)?;
     if resources.memory.as_ref().is_some_and(|m| [m.kernel, m.kernel_tcp].iter().flatten().any(|size| *size != 0)) {

@@ -119,7 +119,7 @@ pub struct Bundle<'a> {
 
 /// Reads config.json of the working directory.
 fn read_config() -> Result<Spec> {
-    let bytes = match crate::files::read("config.json") {
+    let bytes = match crate::files::document("config.json") {
         Err(e) if e.kind() == std::io::ErrorKind::NotFound => {
             return Err(Error::new("JSON specification file config.json not found"));
         }

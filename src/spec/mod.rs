@@ -4,6 +4,7 @@
 //! A field is an `Option` where absent and zero (or empty) mean different things; elsewhere absent is zero, as in Go.
 //! Names of an enumeration stay text, so that validation, which knows the field, decides between error and warning.
 
+pub mod bounds;
 mod config;
 pub mod default;
 pub mod features;

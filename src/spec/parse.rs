@@ -9,7 +9,7 @@ use serde::{Deserialize as _, forward_to_deserialize_any};
 use serde_json::Value;
 
 use super::problem::{Problem, Severity, join};
-use super::{Process, Resources, Spec, text};
+use super::{Process, Resources, Spec, bounds, text};
 use crate::error::{Error, Result};
 
 /// Reads a config.json.
@@ -28,16 +28,23 @@ pub fn resources(json: &[u8]) -> Result<Resources> {
 }
 
 /// Reads any JSON document; `null` is none. Its name is for errors.
-pub fn parse<T: DeserializeOwned>(json: &[u8], file: &str) -> Result<Option<T>> {
-    serde_json::from_slice(json).map_err(|fault| explain::<T>(json, file, &fault))
+pub fn parse<T: DeserializeOwned>(json: &[u8], file: &'static str) -> Result<Option<T>> {
+    let values = bounds::check(json).map_err(|e| e.document(file))?;
+    serde_json::from_slice(json).map_err(|fault| explain::<T>(json, file, &fault, values))
 }
+
+/// What is larger is not read a second time: a tree of values takes a hundred times the room of its text.
+const MAX_EXPLAINED: u32 = 1 << 15;
 
 /// More than these are not told: a hostile file must not make us quadratic for long.
 const MAX_FAULTS: usize = 32;
 
 #[cold]
-fn explain<T: DeserializeOwned>(json: &[u8], file: &str, fault: &serde_json::Error) -> Error {
-    let plain = || Error::new(text::one_line(&format!("parse {file}: {fault}")));
+fn explain<T: DeserializeOwned>(json: &[u8], file: &str, fault: &serde_json::Error, values: u32) -> Error {
+    let plain = || Error::new(text::short_line(&format!("parse {file}: {fault}"), 1024));
+    if values > MAX_EXPLAINED {
+        return plain();
+    }
     // Not JSON: there is only one fault, and line and column are its place.
     let Ok(value) = serde_json::from_slice::<Value>(json) else { return plain() };
     let mut faults = Vec::new();

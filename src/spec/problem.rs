@@ -27,6 +27,8 @@ pub struct Problem {
 
 /// A message has an end, even if a hostile file has a fault in each of a million entries.
 const MAX_TOLD: u32 = 64;
+/// So has each of its parts: a string of the file may have a megabyte.
+const MAX_MESSAGE: usize = 1024;
 
 /// All errors among the problems as one error of one line: the first one's message first, so that a caller that knows
 /// runc's texts finds it where runc prints it. `None` if there are only warnings. `file` is `config.json` or
@@ -34,7 +36,7 @@ const MAX_TOLD: u32 = 64;
 pub fn join(problems: &[Problem], file: &str) -> Option<Error> {
     let mut errors = problems.iter().filter(|p| p.severity == Severity::Error);
     let first = errors.next()?;
-    let mut text = text::one_line(&first.message);
+    let mut text = text::short_line(&first.message, MAX_MESSAGE);
     let others: Vec<&Problem> = errors.collect();
     if others.is_empty() && file == "config.json" && !first.field.is_empty() {
         return Some(Error::new(text).field(first.field.as_str()));
@@ -46,7 +48,7 @@ pub fn join(problems: &[Problem], file: &str) -> Option<Error> {
     if !others.is_empty() {
         let _ = write!(text, "; {} more:", others.len());
         for (n, other) in (2_u32..=MAX_TOLD).zip(others) {
-            let _ = write!(text, " [{n}] {} ({});", text::one_line(&other.message), other.field);
+            let _ = write!(text, " [{n}] {} ({});", text::short_line(&other.message, MAX_MESSAGE), other.field);
         }
         text.pop();
     }
@@ -55,7 +57,7 @@ pub fn join(problems: &[Problem], file: &str) -> Option<Error> {
 
 /// The messages of the warnings, for the log, each on one line.
 pub fn warnings(problems: &[Problem]) -> impl Iterator<Item = String> {
-    problems.iter().filter(|p| p.severity == Severity::Warning).map(|p| text::one_line(&p.message))
+    problems.iter().filter(|p| p.severity == Severity::Warning).map(|p| text::short_line(&p.message, MAX_MESSAGE))
 }
 
 #[cfg(test)]

@@ -9,10 +9,11 @@
 //! | `NAME/request.json` | the host and the command line, where they matter: [`case::Asked`] |
 //! | `NAME/plan.txt` | the plan, or the error. Rewritten with `UPDATE=1`; read the difference before committing it |
 //!
-//! Besides: [`coverage`] (no field of the specification is without effect) and [`properties`] (no input breaks the compiler).
+//! Besides: [`bad_input`] (each leaf of a configuration, made wrong), [`coverage`] (no field of the specification is without effect) and [`properties`] (no input breaks the compiler).
 #![allow(clippy::disallowed_methods)] // Tests own the files that they touch.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
+mod bad_input;
 mod case;
 mod coverage;
 mod properties;
@@ -30,6 +31,7 @@ fn main() {
         names().into_iter().map(|name| Trial::test(format!("golden::{name}"), move || golden(&name))).collect();
     trials.extend(coverage::trials());
     trials.extend(properties::trials());
+    trials.extend(bad_input::trials());
     libtest_mimic::run(&arguments, trials).exit();
 }
 

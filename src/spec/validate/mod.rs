@@ -89,7 +89,7 @@ pub struct Options {
 pub fn validate(spec: &Spec, host: &HostFacts<'_>, options: &Options) -> Vec<Problem> {
     let none = Linux::default();
     let linux = spec.linux.as_ref().unwrap_or(&none);
-    let mut check = Check { found: Vec::new(), host, options };
+    let mut check = Check { found: Vec::new(), errors: 0, warnings: 0, host, options };
     match &spec.process {
         Some(process) => check.process_required(process, "/process"),
         None => check.error("/process", "process property must not be empty"),
@@ -136,7 +136,7 @@ pub fn validate_process(
     host: &HostFacts<'_>,
     options: &Options,
 ) -> Vec<Problem> {
-    let mut check = Check { found: Vec::new(), host, options };
+    let mut check = Check { found: Vec::new(), errors: 0, warnings: 0, host, options };
     check.process_required(process, "");
     check.process(process, "", maps);
     check.found
@@ -144,20 +144,33 @@ pub fn validate_process(
 
 /// All problems of the resources of an update, fields relative to them.
 pub fn validate_resources(resources: &Resources, host: &HostFacts<'_>) -> Vec<Problem> {
-    let mut check = Check { found: Vec::new(), host, options: &Options::default() };
+    let mut check = Check { found: Vec::new(), errors: 0, warnings: 0, host, options: &Options::default() };
     check.resources(resources, "");
     check.found
 }
 
+/// More of a kind are not kept: a hostile file may have one in each of its entries.
+const MAX_FOUND: u32 = 256;
+
 /// What is being checked, and what was found. Its methods are spread over the modules, by section of the file.
 struct Check<'a> {
     found: Vec<Problem>,
+    errors: u32,
+    warnings: u32,
     host: &'a HostFacts<'a>,
     options: &'a Options,
 }
 
 impl Check<'_> {
     fn add(&mut self, field: &str, message: String, severity: Severity) {
+        let count = match severity {
+            Severity::Error => &mut self.errors,
+            Severity::Warning => &mut self.warnings,
+        };
+        *count = count.saturating_add(1);
+        if *count > MAX_FOUND {
+            return;
+        }
         self.found.push(Problem { field: field.to_owned(), message, severity });
     }
 

@@ -258,8 +258,13 @@ fn same_map(a: &[IdMapping], b: &[IdMapping]) -> bool {
     a.len() == b.len() && a.iter().all(|range| b.contains(range))
 }
 
-/// The kernel's dev_valid_name(), and `:`, which separates aliases. `%d` is a template.
+/// The kernel's dev_valid_name(), without `:`, which separates aliases, and what would move a terminal's cursor. `%d` is a template.
 fn is_net_device_name(name: &str) -> bool {
-    let bad = |b: u8| matches!(b, b'/' | b':' | 0) || b.is_ascii_whitespace() || b == 0x0b;
-    !name.is_empty() && name.len() < IFNAMSIZ && name != "." && name != ".." && !name.bytes().any(bad)
+    let bad = |b: u8| matches!(b, b'/' | b':' | 0) || b.is_ascii_whitespace();
+    !name.is_empty()
+        && name.len() < IFNAMSIZ
+        && name != "."
+        && name != ".."
+        && !name.bytes().any(bad)
+        && !name.chars().any(char::is_control)
 }
