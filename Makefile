@@ -21,7 +21,7 @@ TEST_PACKAGES  = $(RUN_PACKAGES) $(FUZZ_PACKAGES) strace runc util-linux uidmap 
 VM_PACKAGES    = $(TEST_PACKAGES) e2fsprogs secilc
 BENCH_PACKAGES = $(RUN_PACKAGES) strace golang-github-containers-common
 
-.PHONY: help run test fuzz test-systemd test-vm test-vm-v1 clean-vm lint engines bench build man completions install toolchain
+.PHONY: help run test fuzz test-systemd test-vm test-vm-v1 clean-vm lint deny engines bench build man completions install toolchain
 
 help: ## this list
 	@sed -n 's/^\([a-z0-9-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | while IFS='	' read -r t d; do printf '  make %-12s %s\n' "$$t" "$$d"; done
@@ -73,6 +73,10 @@ lint: toolchain ## rustfmt, clippy and shellcheck, warnings are errors
 	cd init && RUSTFLAGS="-Cpanic=abort -Clink-arg=-nostartfiles" $(CARGO) clippy --release --target $(HOST) -- -D warnings
 	cd init && $(CARGO) fmt --check -- --config-path ../rustfmt.toml
 	cd fuzz && $(CARGO) fmt --check -- --config-path ../rustfmt.toml
+
+deny: toolchain ## licences, sources, bans and, from GitHub, advisories of all packages: cargo-deny
+	@integration/packages.sh $(BUILD_PACKAGES) python3
+	integration/deny.sh
 
 engines: toolchain ## drive it through podman and containerd
 	$(CARGO) build --release --bin dunnage --target $(TARGET)

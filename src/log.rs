@@ -350,7 +350,8 @@ impl Display for JsonText<'_> {
                 '\r' => f.write_str("\\r")?,
                 '\t' => f.write_str("\\t")?,
                 '<' | '>' | '&' | '\u{2028}' | '\u{2029}' => write!(f, "\\u{:04x}", u32::from(c))?,
-                c if u32::from(c) < 0x20 => write!(f, "\\u{:04x}", u32::from(c))?,
+                // Beyond what JSON asks for: who looks at the file with a terminal is not to be moved about in it.
+                c if is_control(c) && u32::from(c) <= 0xffff => write!(f, "\\u{:04x}", u32::from(c))?,
                 c => f.write_char(c)?,
             }
         }

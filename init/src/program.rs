@@ -147,9 +147,9 @@ fn listed(init: &mut Init<'_>) -> Done {
 }
 
 /// Only a regular file: to open a device is to use it.
-fn open_listed(path: &CStr) -> sys::Result<Fd> {
-    match sys::stat_path(path)?.is(sys::S_IFREG) {
-        true => sys::openat(Fd::CWD, path, sys::O_NONBLOCK | sys::O_NOCTTY),
+fn open_listed(name: &CStr) -> sys::Result<Fd> {
+    match sys::stat_path(name)?.is(sys::S_IFREG) {
+        true => path::as_user(name, sys::O_NONBLOCK),
         false => Err(Errno::EINVAL),
     }
 }

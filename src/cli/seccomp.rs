@@ -1,7 +1,6 @@
 //! `seccomp`: what a profile does, and the program that it becomes.
 
 use std::ffi::OsString;
-use std::io::Read;
 use std::path::Path;
 
 use serde_json::Value;
@@ -97,9 +96,7 @@ pub(super) fn run(args: &SeccompArgs) -> Result<u8> {
 
 fn read(file: &Path) -> Result<Vec<u8>> {
     if file.as_os_str() == "-" {
-        let mut json = Vec::new();
-        std::io::stdin().read_to_end(&mut json).map_err(|e| Error::io("read stdin", &e))?;
-        return Ok(json);
+        return crate::files::document_of(std::io::stdin()).map_err(|e| Error::io("read stdin", &e));
     }
     crate::files::document(file).map_err(|e| Error::io(format_args!("open {}", file.display()), &e))
 }

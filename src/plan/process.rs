@@ -82,7 +82,8 @@ pub fn selinux(p: &mut Plan, label: &str) -> Result<()> {
 /// `linux.sysctl`. What is allowed is the validation's business; the path comes from the same table.
 pub fn sysctls(p: &mut Plan, linux: &Linux) -> Result<()> {
     for (key, value) in &linux.sysctl {
-        let field = format!("/linux/sysctl/{}", key.replace('~', "~0").replace('/', "~1"));
+        let mut field = "/linux/sysctl".to_owned();
+        crate::spec::text::push_pointer(&mut field, key);
         let dotted = sysctl::normalise(key);
         let path = sysctl::path(&dotted).ok_or_else(|| {
             Error::new(format!("sysctl {dotted:?} is not in a separate kernel namespace")).field(field.clone())

@@ -29,6 +29,7 @@ mod errors;
 mod events;
 mod exec;
 mod hooks;
+mod hostile_input;
 mod idmapped;
 mod inspect;
 mod interop;

@@ -11,6 +11,7 @@ use std::borrow::Cow;
 
 use super::host::Version;
 use crate::error::{Error, Result};
+use crate::spec::text::push_pointer;
 use crate::spec::{HugepageLimit, Rdma, Resources};
 
 /// One value for one file.
@@ -153,7 +154,9 @@ fn pids_max(limit: i64) -> String {
 
 /// A key as a part of a JSON pointer (RFC 6901).
 fn pointer_part(key: &str) -> String {
-    key.replace('~', "~0").replace('/', "~1")
+    let mut part = String::new();
+    push_pointer(&mut part, key);
+    part.split_off(1)
 }
 
 #[cfg(test)]

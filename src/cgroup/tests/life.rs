@@ -160,9 +160,7 @@ fn whatever_the_container_has_made_below_is_removed() {
         }
         // Deeper than a path can be long.
         let node = t.owned.nodes.last().unwrap();
-        let mut at =
-            super::super::dir::open_dir(nix::fcntl::AT_FDCWD, &std::ffi::CString::new(node.path.as_str()).unwrap())
-                .unwrap();
+        let mut at = crate::files::open(node.path.as_str(), crate::files::DIRECTORY).unwrap();
         let name = std::ffi::CString::new("n".repeat(200)).unwrap();
         for _ in 0..25 {
             nix::sys::stat::mkdirat(&at, name.as_c_str(), nix::sys::stat::Mode::S_IRWXU).unwrap();
