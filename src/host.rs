@@ -76,7 +76,8 @@ pub fn has_namespace(kind: &NamespaceKind) -> bool {
 pub fn has_selinux() -> bool {
     const ROOT: &str = "/sys/fs/selinux";
     let writable = || statvfs(ROOT).is_ok_and(|fs| !fs.flags().contains(FsFlags::ST_RDONLY));
-    let has_policy = || std::fs::read("/proc/self/attr/current").is_ok_and(|label| !label.starts_with(b"kernel\0"));
+    let has_policy =
+        || crate::files::read("/proc/self/attr/current").is_ok_and(|label| !label.starts_with(b"kernel\0"));
     is_mount_of(ROOT, libc::SELINUX_MAGIC) && writable() && has_policy()
 }
 

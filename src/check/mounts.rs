@@ -4,8 +4,7 @@ use std::os::fd::AsFd;
 use std::path::Path;
 
 use nix::errno::Errno;
-use nix::fcntl::{OFlag, open};
-use nix::sys::stat::Mode;
+use nix::fcntl::OFlag;
 use nix::sys::statvfs::{FsFlags, statvfs};
 
 use super::{Asked, Findings, files, stat_failed};
@@ -89,10 +88,9 @@ fn id_map(
         true => (&asked.linux.uid_mappings, &asked.linux.gid_mappings),
         false => (&mount.uid_mappings, &mount.gid_mappings),
     };
-    let flags = OFlag::O_PATH | OFlag::O_CLOEXEC;
     let name = source.display();
     let tried = trees::user_namespace(maps.0, maps.1).and_then(|userns| {
-        let at = open(source, flags, Mode::empty()).map_err(|e| Error::sys(format!("open {name}"), e))?;
+        let at = crate::files::open(source, OFlag::O_PATH).map_err(|e| Error::sys(format!("open {name}"), e))?;
         let tree = open_tree_clone(at.as_fd(), all).map_err(|e| Error::sys(format!("open_tree {name}"), e))?;
         trees::map_ids(&tree, &name.to_string(), all, all, &userns)
     });

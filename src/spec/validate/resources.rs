@@ -26,6 +26,14 @@ impl Check<'_> {
                 self.error(format!("{at}/hugepageLimits/{i}/pageSize"), format!("invalid hugepage size {size}"));
             }
         }
+        for device in resources.rdma.keys() {
+            // It is the first word of a line.
+            if device.is_empty() || device.chars().any(|c| c.is_control() || c.is_whitespace()) {
+                let mut field = format!("{at}/rdma");
+                text::push_pointer(&mut field, device);
+                self.error(field, format!("invalid rdma device name {}", text::quote(device)));
+            }
+        }
         if let Some(cpu) = &resources.cpu {
             self.no_nul(format!("{at}/cpu/cpus"), "cpus", &cpu.cpus);
             self.no_nul(format!("{at}/cpu/mems"), "mems", &cpu.mems);
