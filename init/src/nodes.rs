@@ -2,7 +2,7 @@
 
 use crate::path::{self, Make};
 use crate::run::{At, Done, Failure, Init};
-use crate::sys::{Errno, Fd};
+use crate::sys::{self, Errno, Fd};
 use crate::text::Path;
 use core::ffi::CStr;
 use dunnage_steps::Call;
