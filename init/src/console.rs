@@ -70,7 +70,7 @@ pub fn stdio_owner(uid: u32) -> Done {
         if stat.uid == uid || stat.is(sys::S_IFCHR) {
             continue;
         }
-        match sys::fchownat(fd, c"", uid, u32::MAX) {
+        match path::chown(fd, c"", uid, u32::MAX) {
             Ok(()) | Err(Errno::EPERM | Errno::EINVAL | Errno::EROFS) => {}
             Err(errno) => return Err(errno).at(Call::Chown),
         }
