@@ -4,14 +4,16 @@
 use crate::path;
 use crate::run::{At, Done, Failure};
 use crate::sys::{self, Errno, Fd};
+use crate::text::Text;
 use core::ffi::CStr;
+use core::fmt::Write;
 use dunnage_steps::Call;
 
 /// How deep an image's tree may be; each level holds two descriptors.
 const DEPTH: u32 = 100;
 
-/// Copies all that is in a directory into another.
-pub fn tree(from: &Fd, to: &Fd, depth: u32) -> Done {
+/// Copies all that is in a directory into another. What is read is opened once more through `proc`, a procfs.
+pub fn tree(proc: i32, from: &Fd, to: &Fd, depth: u32) -> Done {
     if depth > DEPTH {
         return Err(Errno::ELOOP).at(Call::Getdents);
     }
@@ -25,7 +27,7 @@ pub fn tree(from: &Fd, to: &Fd, depth: u32) -> Done {
         while let Some((name, next)) = entry(rest) {
             rest = next;
             if !matches!(name.to_bytes(), b"." | b"..") {
-                copy(from, to, name, depth)?;
+                copy(proc, from, to, name, depth)?;
             }
         }
     }
@@ -38,19 +40,24 @@ fn entry(bytes: &[u8]) -> Option<(&CStr, &[u8])> {
     Some((CStr::from_bytes_until_nul(this.get(19..)?).ok()?, next))
 }
 
-fn copy(from: &Fd, to: &Fd, name: &CStr, depth: u32) -> Done {
-    let stat = sys::statx(from.raw(), name).at(Call::Stat)?;
+/// Whoever shares the image may put something else in the place of a name at any moment, a device that never ends for one. So a
+/// handle is taken, which wakes nothing, and what that is, is copied.
+fn copy(proc: i32, from: &Fd, to: &Fd, name: &CStr, depth: u32) -> Done {
+    let handle = path::child(from.raw(), name, sys::O_PATH | sys::O_NOFOLLOW, 0).at(Call::Openat)?;
+    let stat = sys::statx(handle.raw(), c"").at(Call::Stat)?;
     let mode = stat.mode & 0o7777;
     match stat.mode & sys::S_IFMT {
         sys::S_IFDIR => {
             path::mkdir(to.raw(), name, mode).at(Call::Mkdir)?;
-            let source = path::child(from.raw(), name, sys::O_DIRECTORY, 0).at(Call::Openat)?;
+            let source = path::child(handle.raw(), c".", sys::O_DIRECTORY, 0).at(Call::Openat)?;
             let target = path::child(to.raw(), name, sys::O_DIRECTORY, 0).at(Call::Openat)?;
-            tree(&source, &target, depth.saturating_add(1))?;
+            tree(proc, &source, &target, depth.saturating_add(1))?;
             attributes(&source, &target)?;
         }
         sys::S_IFREG => {
-            let source = path::child(from.raw(), name, sys::O_NONBLOCK, 0).at(Call::Openat)?;
+            let mut again = Text::<32>::new();
+            let _ = write!(again, "self/fd/{}", handle.raw());
+            let source = path::again(proc, again.c_str().unwrap_or(c""), 0).at(Call::Openat)?;
             let target = path::new_file(to.raw(), name).at(Call::Open)?;
             contents(&source, &target)?;
             attributes(&source, &target)?;
@@ -58,7 +65,7 @@ fn copy(from: &Fd, to: &Fd, name: &CStr, depth: u32) -> Done {
         sys::S_IFLNK => {
             let mut link = crate::text::Path::new();
             let mut buffer = [0; crate::text::PATH_MAX];
-            link.push(path::readlink(from.raw(), name, &mut buffer).at(Call::Readlink)?);
+            link.push(path::readlink(handle.raw(), c"", &mut buffer).at(Call::Readlink)?);
             let target = link.c_str().ok_or(Failure::of(Call::Readlink, Errno::ENAMETOOLONG))?;
             path::symlink(target, to.raw(), name).at(Call::Symlink)?;
         }

@@ -74,7 +74,7 @@ pub fn mount(init: &mut Init<'static>, m: &Filesystem) -> Done {
         let to = path::open_file(init, m.dest, sys::O_DIRECTORY)?.at(Call::Open)?;
         // The handle is of the directory below the mount: `.` through it does not cross to what is mounted on it.
         let from = path::child(target.fd.raw(), c".", sys::O_DIRECTORY, 0).at(Call::Openat)?;
-        copy_up::tree(&from, &to, 0)?;
+        copy_up::tree(procfs(init)?, &from, &to, 0)?;
     }
     Ok(())
 }
@@ -371,14 +371,18 @@ fn check(init: &mut Init<'_>, dest: &CStr, target: &Found, in_proc: bool, ordina
 
 /// `self/fd/N` in the private procfs, which is made the working directory: the old calls know only paths.
 fn proc_path(init: &mut Init<'static>, fd: i32) -> Result<Text<32>, Failure> {
-    if init.proc.is_none() {
-        crate::namespaces::proc(init, false)?;
-    }
-    let proc = init.proc.as_ref().map(Fd::raw).ok_or(Failure::found(Call::Plan))?;
-    sys::fchdir(proc).at(Call::Fchdir)?;
+    sys::fchdir(procfs(init)?).at(Call::Fchdir)?;
     let mut path = Text::new();
     let _ = write!(path, "self/fd/{fd}");
     Ok(path)
+}
+
+/// The private procfs; made now, if no step before needed it.
+fn procfs(init: &mut Init<'static>) -> Result<i32, Failure> {
+    if init.proc.is_none() {
+        crate::namespaces::proc(init, false)?;
+    }
+    init.proc.as_ref().map(Fd::raw).ok_or(Failure::found(Call::Plan))
 }
 
 fn through_proc(init: &mut Init<'static>, call: impl FnOnce(&CStr) -> sys::Result<()>, fd: i32) -> Done {

@@ -164,7 +164,9 @@ fn link_target<'a>(dir: i32, name: &CStr, prefix: &Path, rest: impl Iterator<Ite
 
 /// Opens a name in a directory.
 pub fn child(dir: i32, name: &CStr, flags: u64, resolve: u64) -> sys::Result<Fd> {
-    sys::openat2(dir, single(name)?, flags | sys::O_NOCTTY, 0, ITSELF | resolve)
+    // A handle is none of a terminal, and openat2(2) refuses what makes no sense.
+    let flags = if flags & sys::O_PATH == 0 { flags | sys::O_NOCTTY } else { flags };
+    sys::openat2(dir, single(name)?, flags, 0, ITSELF | resolve)
 }
 
 /// Makes a file for writing, which must not be there.

@@ -3,6 +3,7 @@
 
 use crate::common::{Bundle, case, host, json};
 use nix::fcntl::{AT_FDCWD, RenameFlags, renameat2};
+use nix::sys::stat::{Mode, SFlag, makedev, mknod};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::os::unix::fs::MetadataExt;
@@ -280,6 +281,38 @@ fn hostile_passwd_and_group() {
             run(b);
             b.assert_gone();
         }
+    });
+}
+
+/// What `tmpcopyup` copies becomes a device that never ends, between the look at it and its opening.
+#[test]
+fn a_file_that_becomes_a_device_while_it_is_copied() {
+    case(|b| {
+        let names: Vec<_> =
+            (0..64).map(|i| (b.file(&format!("/vol/{i}"), 0o644, "x"), b.rootfs(&format!("/zero{i}")))).collect();
+        for (_, zero) in &names {
+            mknod(zero, SFlag::S_IFCHR, Mode::from_bits_truncate(0o666), makedev(1, 5)).unwrap();
+        }
+        let options = json!(["tmpcopyup", "size=1m"]);
+        b.mount(json!({"destination": "/vol", "type": "tmpfs", "source": "tmpfs", "options": options}));
+        b.sh("cat /vol/* 2>/dev/null | head -c 100 | tr -d '\\000'");
+        // A millisecond before each opening is time enough.
+        b.wrap(&["strace", "-f", "-o", "/dev/null", "-e", "trace=openat2", "-e", "inject=openat2:delay_enter=1000"]);
+        let stop = AtomicBool::new(false);
+        let outcomes: Vec<_> = std::thread::scope(|scope| {
+            scope.spawn(|| {
+                while !stop.load(Ordering::Relaxed) {
+                    for (file, zero) in &names {
+                        renameat2(AT_FDCWD, file, AT_FDCWD, zero, RenameFlags::RENAME_EXCHANGE).unwrap();
+                    }
+                }
+            });
+            let outcomes = (0..4).map(|_| b.run()).collect();
+            stop.store(true, Ordering::Relaxed);
+            outcomes
+        });
+        // It would not end, or run out of room.
+        outcomes.into_iter().for_each(|out| drop(out.ok()));
     });
 }
 
