@@ -136,7 +136,8 @@ pub fn document(path: impl AsRef<Path>) -> std::io::Result<Vec<u8>> {
 /// # Errors
 /// read(2); `EFBIG`.
 pub fn document_of(file: impl Read) -> std::io::Result<Vec<u8>> {
-    let mut bytes = Vec::new();
+    // What an engine writes is read at once.
+    let mut bytes = Vec::with_capacity(32 << 10);
     file.take(MAX_DOCUMENT.saturating_add(1)).read_to_end(&mut bytes)?;
     let fits = u64::try_from(bytes.len()).is_ok_and(|length| length <= MAX_DOCUMENT);
     if fits { Ok(bytes) } else { Err(Errno::EFBIG.into()) }

@@ -9,7 +9,7 @@ use std::fs;
 use std::io;
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
-use std::os::unix::fs::{PermissionsExt, symlink};
+use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -194,7 +194,9 @@ impl Attack {
                 }
                 _ => Undo::Nothing,
             },
+            // We act as the host's root, but a device node of a user namespace is the host's own: the container could not.
             Mutation::Forbid => match itself(&self.victim) {
+                Some((.., stat)) if is_the_hosts(&self.path, &stat) => Undo::Nothing,
                 Some((fd, path, stat)) if fs::set_permissions(&path, fs::Permissions::from_mode(0o000)).is_ok() => {
                     Undo::Mode(fd, stat.permissions())
                 }
@@ -233,6 +235,10 @@ fn itself(path: &Path) -> Option<(OwnedFd, PathBuf, fs::Metadata)> {
     // Of a link, this path is not followed any further.
     let stat = fs::metadata(&path).ok()?;
     Some((fd, path, stat))
+}
+
+fn is_the_hosts(path: &Path, stat: &fs::Metadata) -> bool {
+    fs::symlink_metadata(path).is_ok_and(|of_host| (of_host.dev(), of_host.ino()) == (stat.dev(), stat.ino()))
 }
 
 fn by_number(fd: &OwnedFd) -> PathBuf {
