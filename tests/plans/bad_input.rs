@@ -5,8 +5,9 @@
 
 use std::time::{Duration, Instant};
 
+use dunnage::cgroup::Settings;
+use dunnage::cgroup::host::Version;
 use dunnage::error::Error;
-use dunnage::plan::Plan;
 use dunnage::spec::{parse, problem, validate};
 use libtest_mimic::{Failed, Trial};
 use serde_json::{Value, json};
@@ -58,6 +59,16 @@ const NUMBERS: &[&str] = &[
     "-",
 ];
 
+/// What is read from outside.
+#[derive(Clone, Copy)]
+enum Document {
+    Config,
+    /// `exec --process`
+    Process,
+    /// `update --resources`
+    Resources,
+}
+
 pub fn trials() -> Vec<Trial> {
     vec![
         Trial::test("bad_input::strings", strings),
@@ -73,7 +84,9 @@ fn seed() -> Case {
     let mut case = Case::load("00-base");
     case.config = serde_json::from_str(EVERYTHING).unwrap();
     *case.config.pointer_mut("/process/scheduler/priority").unwrap() = json!(0);
-    told(&case, case.config.to_string().as_bytes()).map_err(|e| e.to_string()).expect("the seed is valid");
+    told(&case, Document::Config, case.config.to_string().as_bytes())
+        .map_err(|e| e.to_string())
+        .expect("the seed is valid");
     case
 }
 
@@ -87,16 +100,28 @@ fn replaced(config: &Value, pointer: &str, text: &[u8]) -> Vec<u8> {
     [&whole.as_bytes()[..at], text, &whole.as_bytes()[at + MARK.len()..]].concat()
 }
 
-/// What is said of a document; `Ok` with the plan, if it has a meaning.
-fn told(case: &Case, json: &[u8]) -> Result<Plan, Error> {
-    let mut spec = parse::config(json)?;
-    let problems = validate::validate(&spec, &validate::HostFacts::COMPLETE, &validate::Options::default());
-    if let Some(error) = problem::join(&problems, "config.json") {
-        return Err(error);
+/// What is said of a document; `Ok` if it has a meaning.
+fn told(case: &Case, document: Document, json: &[u8]) -> Result<(), Error> {
+    const HOST: &validate::HostFacts<'_> = &validate::HostFacts::COMPLETE;
+    let joined = |problems: Vec<_>| problem::join(&problems, "config.json").map_or(Ok(()), Err);
+    match document {
+        Document::Config => {
+            let mut spec = parse::config(json)?;
+            joined(validate::validate(&spec, HOST, &validate::Options::default()))?;
+            // Valid, and not supported.
+            spec.linux.iter_mut().for_each(|linux| linux.net_devices.clear());
+            case.compile(&spec, None).map(drop)
+        }
+        Document::Process => {
+            let process = parse::process(json)?;
+            joined(validate::validate_process(&process, None, HOST, &validate::Options::default()))
+        }
+        Document::Resources => {
+            let resources = parse::resources(json)?;
+            joined(validate::validate_resources(&resources, HOST))?;
+            Settings::new(Version::V2, &resources).map(drop)
+        }
     }
-    // Valid, and not supported.
-    spec.linux.iter_mut().for_each(|linux| linux.net_devices.clear());
-    case.compile(&spec, None)
 }
 
 /// Rules for every error, whatever it says. `pointer`: what was changed.
@@ -120,32 +145,40 @@ fn is_clear(error: &Error, pointer: &str, what: &str) -> Result<(), String> {
 
 fn try_all(leaf: impl Fn(&Value) -> bool, texts: &[(&str, &str)]) -> Result<(), Failed> {
     let case = seed();
-    let (mut tried, mut refused, mut slowest) = (0_u32, 0_u32, Duration::ZERO);
-    let mut faults = Vec::new();
-    for (pointer, _) in leaves(&case.config) {
-        if !leaf(case.config.pointer(&pointer).unwrap()) {
-            continue;
-        }
-        for (what, text) in texts {
-            let json = replaced(&case.config, &pointer, text.as_bytes());
-            let began = Instant::now();
-            let outcome = told(&case, &json);
-            slowest = slowest.max(began.elapsed());
-            tried += 1;
-            if let Err(error) = outcome {
-                refused += 1;
-                faults.extend(is_clear(&error, &pointer, what).err());
+    for (document, part, fewest) in [
+        (Document::Config, "", 500),
+        (Document::Process, "/process", 100),
+        (Document::Resources, "/linux/resources", 20),
+    ] {
+        let whole = case.config.pointer(part).unwrap();
+        told(&case, document, whole.to_string().as_bytes()).map_err(|e| format!("{part}: {e}"))?;
+        let (mut tried, mut refused, mut slowest) = (0_u32, 0_u32, Duration::ZERO);
+        let mut faults = Vec::new();
+        for (pointer, _) in leaves(whole) {
+            if !leaf(whole.pointer(&pointer).unwrap()) {
+                continue;
+            }
+            for (what, text) in texts {
+                let json = replaced(whole, &pointer, text.as_bytes());
+                let began = Instant::now();
+                let outcome = told(&case, document, &json);
+                slowest = slowest.max(began.elapsed());
+                tried += 1;
+                if let Err(error) = outcome {
+                    refused += 1;
+                    faults.extend(is_clear(&error, &pointer, what).err());
+                }
             }
         }
-    }
-    if !faults.is_empty() {
-        return Err(format!("{} of {tried}:\n{}", faults.len(), faults.join("\n")).into());
-    }
-    if tried < 500 || refused < tried / 3 {
-        return Err(format!("{tried} tried, {refused} refused: what is tried has gone").into());
-    }
-    if slowest > Duration::from_secs(2) {
-        return Err(format!("one took {slowest:?}").into());
+        if !faults.is_empty() {
+            return Err(format!("{} of {tried}:\n{}", faults.len(), faults.join("\n")).into());
+        }
+        if tried < fewest || refused < tried / 3 {
+            return Err(format!("{part}: {tried} tried, {refused} refused: what is tried has gone").into());
+        }
+        if slowest > Duration::from_secs(2) {
+            return Err(format!("one took {slowest:?}").into());
+        }
     }
     Ok(())
 }
@@ -176,7 +209,7 @@ fn keys() -> Result<(), Failed> {
         let value = case.config.pointer(map).and_then(|m| m.as_object()?.values().next().cloned()).ok_or(map)?;
         for (what, key) in STRINGS.iter().filter(|(_, text)| text.starts_with('"')) {
             let json = replaced(&case.config, map, format!("{{{key}:{value}}}").as_bytes());
-            if let Err(error) = told(&case, &json) {
+            if let Err(error) = told(&case, Document::Config, &json) {
                 is_clear(&error, map, what)?;
             } else if !matches!((map, *what), ("/annotations", _) | ("/linux/resources/rdma", "..")) {
                 // A name with a slash, a line break or a NUL is a file elsewhere, or another's line.
@@ -185,7 +218,7 @@ fn keys() -> Result<(), Failed> {
         }
     }
     let twice = br#"{"ociVersion":"1.0.0","process":{"cwd":"/","cwd":"/etc"}}"#;
-    let error = told(&case, twice).err().ok_or("a key that is given twice")?.to_string();
+    let error = told(&case, Document::Config, twice).err().ok_or("a key that is given twice")?.to_string();
     if !error.contains("duplicate field `cwd`") { Err(error.into()) } else { Ok(()) }
 }
 
@@ -195,7 +228,7 @@ fn raw_bytes() -> Result<(), Failed> {
     for (pointer, _) in leaves(&case.config) {
         if case.config.pointer(&pointer).unwrap().is_string() {
             for bytes in [&b"\"\xff\xfe\""[..], b"\"\xc0\x80\"", b"\"\xed\xa0\x80\"", b"\"a\nb\"", b"\"a\0b\""] {
-                match told(&case, &replaced(&case.config, &pointer, bytes)) {
+                match told(&case, Document::Config, &replaced(&case.config, &pointer, bytes)) {
                     Ok(_) => return Err(format!("{pointer} takes {bytes:?}").into()),
                     Err(error) => is_clear(&error, &pointer, "bytes")?,
                 }
@@ -204,7 +237,10 @@ fn raw_bytes() -> Result<(), Failed> {
     }
     let whole = case.config.to_string();
     for end in 0..whole.len() {
-        let error = told(&case, &whole.as_bytes()[..end]).err().ok_or("half a document is taken")?.to_string();
+        let error = told(&case, Document::Config, &whole.as_bytes()[..end])
+            .err()
+            .ok_or("half a document is taken")?
+            .to_string();
         if !error.contains("at line 1 column") {
             return Err(format!("up to {end}: {error}").into());
         }
