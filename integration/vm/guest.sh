@@ -89,7 +89,7 @@ for part in "$@"; do
 	printf '\n== %s: %s, %s, %s\n' "$part" "$(uname -r)" "$(systemctl --version | sed -n 1p)" "$(stat -fc %T /sys/fs/cgroup)"
 	case $part in
 	others) programs ;;
-	cgroupfs | systemd) DUNNAGE_TEST_DRIVER=$part nextest -E 'binary(containers) and not test(/^compare::/)' ;;
+	cgroupfs | systemd) DUNNAGE_TEST_DRIVER=$part nextest -E 'binary(containers) and not test(/^(compare|adversary)::/)' ;;
 	compare-*) DUNNAGE_TEST_DRIVER=${part#compare-} nextest -E 'test(/^compare::/)' ;;
 	scenes) scenes ;;
 	selinux) scene "$here/selinux.sh" /payload/selinux.policy ;;
