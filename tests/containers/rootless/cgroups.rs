@@ -18,7 +18,9 @@ fn none_and_no_permission() {
             if b.runtime().name == "dunnage" {
                 assert_eq!(state["cgroup_paths"], json!({}));
             }
-            assert_eq!(b.exec(&["/bin/cat", "/proc/self/cgroup"]).ok().out.trim(), host::read("/proc/self/cgroup"));
+            // In a cgroup namespace, what it sees is the root of that.
+            let seen = b.exec(&["/bin/cat", "/proc/self/cgroup"]).ok().out;
+            assert!([host::read("/proc/self/cgroup").as_str(), "0::/"].contains(&seen.trim()), "{seen}");
             b.rt(&["delete", "--force", &b.id]).ok();
 
             b.set("/linux/cgroupsPath", own.as_str());
@@ -70,7 +72,7 @@ fn given_by_root() {
                 let dir = point.join(parent.trim_start_matches('/'));
                 fs::create_dir_all(dir.join("caller")).unwrap();
                 for file in ["cpuset.cpus", "cpuset.mems"] {
-                    if dir.join(file).exists() {
+                    if v1 && dir.join(file).exists() {
                         fs::write(dir.join(file), host::read(point.join(file))).unwrap();
                         fs::write(dir.join("caller").join(file), host::read(point.join(file))).unwrap();
                     }
