@@ -157,6 +157,8 @@ const ROWS: &[Row] = &[
 #[test]
 fn what_takes_root() {
     case(|b| {
+        // A service of systemd's may have a better one; what root sets for itself is the best for those who are not.
+        std::fs::write("/proc/self/oom_score_adj", "0").unwrap();
         ordinary_user(b).args(&["/bin/true"]);
         let config = b.config.clone();
         for (what, change, words, field) in ROWS {
