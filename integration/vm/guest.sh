@@ -24,7 +24,8 @@ export RUNC
 mount -o remount,dev,suid /tmp
 binaries=/payload/binaries.json
 # What nothing of depends on who makes the cgroup, or what is by cgroupfs in any case.
-SAME_BY_SYSTEMD="compare|adversary|hostile_input|idmapped|landlock|rootless"
+SAME_BY_SYSTEMD="compare|adversary|console|descriptors|errors|hostile_input|idmapped|landlock|mounts|namespaces|process|rootfs"
+SAME_BY_SYSTEMD+="|rootless|seccomp|security|spec|userns"
 run=0 passed=0
 
 # count RUN PASSED
@@ -53,6 +54,8 @@ programs() {
 		good="" bad="" begun=$SECONDS only=""
 		# The rest of it compares with the libraries that the host has, and asks no kernel.
 		[ "$name" != dunnage::seccomp ] || only=kernel::
+		# Thousands of documents that no kernel sees.
+		[ "$name" != dunnage::plans ] || only="--skip bad_input::"
 		timeout -k 10 900 "$program" --test-threads 2 $only >"$log" 2>&1
 		read -r good bad < <(sed -n 's/^test result: .* \([0-9]*\) passed; \([0-9]*\) failed.*/\1 \2/p' "$log" | tail -1)
 		if [ -n "${bad:-}" ] && [ "$bad" = 0 ]; then
