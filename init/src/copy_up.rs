@@ -9,7 +9,7 @@ use core::ffi::CStr;
 use core::fmt::Write;
 use dunnage_steps::Call;
 
-/// How deep an image's tree may be; each level holds two descriptors.
+/// How deep an image's tree may be; each level holds three descriptors.
 const DEPTH: u32 = 100;
 
 /// Copies all that is in a directory into another. What is read is opened once more through `proc`, a procfs.

@@ -37,24 +37,6 @@ const CAP: Flag = Flag::new(
     "a capability of the container, for a profile of an engine; again for more (default: those that Docker gives)",
 );
 
-/// What Docker gives to a container of which nobody says otherwise.
-const DEFAULT_CAPABILITIES: [&str; 14] = [
-    "CAP_CHOWN",
-    "CAP_DAC_OVERRIDE",
-    "CAP_FSETID",
-    "CAP_FOWNER",
-    "CAP_MKNOD",
-    "CAP_NET_RAW",
-    "CAP_SETGID",
-    "CAP_SETUID",
-    "CAP_SETFCAP",
-    "CAP_SETPCAP",
-    "CAP_NET_BIND_SERVICE",
-    "CAP_SYS_CHROOT",
-    "CAP_KILL",
-    "CAP_AUDIT_WRITE",
-];
-
 /// `seccomp`
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct SeccompArgs {
@@ -89,8 +71,7 @@ pub(super) fn run(args: &SeccompArgs) -> Result<u8> {
         None => e,
     })?;
     // What a profile says must not steer the terminal.
-    let visible = |c: char| if c.is_control() && c != '\n' { '?' } else { c };
-    print(&(notes + &text).chars().map(visible).collect::<String>())?;
+    print(&(notes + &text).lines().map(|line| spec::text::one_line(line) + "\n").collect::<String>())?;
     Ok(0)
 }
 
@@ -135,7 +116,7 @@ fn of_profile(
     let profile: engine::Profile = spec::parse::parse(json, "profile")?.unwrap_or_default();
     let mut capabilities = args.capabilities.clone();
     if capabilities.is_empty() {
-        capabilities = DEFAULT_CAPABILITIES.map(str::to_owned).to_vec();
+        capabilities = engine::DEFAULT_CAPABILITIES.map(str::to_owned).to_vec();
     }
     let release = nix::sys::utsname::uname().map(|u| u.release().to_string_lossy().into_owned());
     let kernel = release.ok().and_then(|r| engine::version(&r)).unwrap_or((u32::MAX, 0));

@@ -8,6 +8,24 @@ use crate::spec::names::SECCOMP_ARCHITECTURES;
 use crate::spec::object::object;
 use crate::spec::{Arg, Seccomp, Syscall};
 
+/// What Docker gives to a container of which nobody says otherwise.
+pub const DEFAULT_CAPABILITIES: [&str; 14] = [
+    "CAP_CHOWN",
+    "CAP_DAC_OVERRIDE",
+    "CAP_FSETID",
+    "CAP_FOWNER",
+    "CAP_MKNOD",
+    "CAP_NET_RAW",
+    "CAP_SETGID",
+    "CAP_SETUID",
+    "CAP_SETFCAP",
+    "CAP_SETPCAP",
+    "CAP_NET_BIND_SERVICE",
+    "CAP_SYS_CHROOT",
+    "CAP_KILL",
+    "CAP_AUDIT_WRITE",
+];
+
 object! {
     /// The file. Without any of an engine's own fields it is `linux.seccomp` of config.json.
     pub struct Profile {

@@ -9,8 +9,9 @@ use dunnage::seccomp::{SockFilter, arch, compile, flag};
 
 use crate::against_libseccomp::Oracle;
 use crate::kernel::load;
-use crate::real_profile::{DEFAULT_CAPS, profile};
+use crate::real_profile::profile;
 use crate::reference::{Reference, Rule};
+use dunnage::seccomp::engine::DEFAULT_CAPABILITIES;
 
 /// The budgets of time are those of a release build, a debug build is some twenty times slower; and `make test` runs on whatever
 /// machine it is, beside other tests: of many times the shortest counts there, and that with room.
@@ -25,7 +26,7 @@ fn summary(mut times: Vec<f64>) -> (f64, f64) {
 #[test]
 fn compiles_in_200_microseconds() {
     let native = arch::by_name("SCMP_ARCH_X86_64").unwrap();
-    let seccomp = profile(&DEFAULT_CAPS);
+    let seccomp = profile(&DEFAULT_CAPABILITIES);
     let names: usize = seccomp.syscalls.iter().map(|s| s.names.len()).sum();
     let times = (0..401).map(|_| {
         let start = Instant::now();
@@ -43,7 +44,7 @@ fn compiles_in_200_microseconds() {
 
 #[test]
 fn installs_in_100_microseconds() {
-    let program = compile(&profile(&DEFAULT_CAPS), arch::native().unwrap(), 0).unwrap().unwrap().filter;
+    let program = compile(&profile(&DEFAULT_CAPABILITIES), arch::native().unwrap(), 0).unwrap().unwrap().filter;
     let times = load(&vec![program.clone(); 201]).into_iter().map(|(errno, microseconds)| {
         assert_eq!(errno, 0);
         microseconds
@@ -112,7 +113,7 @@ fn steps(program: &[SockFilter], data: &SeccompData) -> usize {
 #[test]
 fn short_and_hot_calls_shorter() {
     let native = arch::by_name("SCMP_ARCH_X86_64").unwrap();
-    let seccomp = profile(&DEFAULT_CAPS);
+    let seccomp = profile(&DEFAULT_CAPABILITIES);
     let ours = compile(&seccomp, native, 0).unwrap().unwrap().filter;
     let reference = Reference::new(&seccomp, native);
     let rules: Vec<&Rule> = reference.rules.iter().collect();

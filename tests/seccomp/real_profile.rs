@@ -13,24 +13,6 @@ pub const FILE: &str = "/usr/share/containers/seccomp.json";
 /// A few, with which more of the profile's conditions are there.
 pub const CAPS: [&str; 3] = ["CAP_CHOWN", "CAP_SYS_CHROOT", "CAP_SETUID"];
 
-/// Those that Docker gives.
-pub const DEFAULT_CAPS: [&str; 14] = [
-    "CAP_CHOWN",
-    "CAP_DAC_OVERRIDE",
-    "CAP_FSETID",
-    "CAP_FOWNER",
-    "CAP_MKNOD",
-    "CAP_NET_RAW",
-    "CAP_SETGID",
-    "CAP_SETUID",
-    "CAP_SETFCAP",
-    "CAP_SETPCAP",
-    "CAP_NET_BIND_SERVICE",
-    "CAP_SYS_CHROOT",
-    "CAP_KILL",
-    "CAP_AUDIT_WRITE",
-];
-
 /// What the engine makes of the profile for a container: `includes` and `excludes` applied, for x86_64.
 pub fn profile(caps: &[&str]) -> Seccomp {
     let text = std::fs::read(FILE)
