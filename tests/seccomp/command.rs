@@ -58,7 +58,7 @@ fn a_profile_alone_and_in_a_config() {
     assert_eq!(shown(&[file.to_str().unwrap()], ""), alone);
 
     for part in [
-        "default: ERRNO(1 EPERM)\nlistener: /run/agent.sock\nskipped, no architecture has them: no?such\n",
+        "default: ERRNO(1 EPERM)\nlistener: /run/agent.sock\nskipped, no architecture has them: no\\x1bsuch\n",
         "\nSCMP_ARCH_X86_64 (audit 0xc000003e)\n  ALLOW: read write\n",
         "  NOTIFY: mkdir\n",
         "  socket:\n    ALLOW if a0 == 0x1 and a1 & 0x10000000f == 0x3\n    ERRNO(1 EPERM) otherwise\n",
