@@ -1,0 +1,9 @@
+//! The containerd shim as a library: what `containerd-shim-dunnage-v2` does, and what its tests and fuzz targets take apart.
+//!
+//! | module | owns |
+//! |---|---|
+//! | [`proto`] | containerd's messages and protobuf's wire format |
+#![deny(unsafe_code)]
+#![cfg_attr(test, allow(clippy::disallowed_methods))]
+
+pub mod proto;

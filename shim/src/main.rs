@@ -1,0 +1,3 @@
+//! argv -> a mode of the shim -> exit code.
+
+fn main() {}
