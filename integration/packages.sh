@@ -15,6 +15,8 @@ if [ "$(id -u)" != 0 ]; then
 fi
 export DEBIAN_FRONTEND=noninteractive
 # Lists that are there already save a minute; lists that are too old no longer name files that the registry holds.
-apt-get install -q -y --no-install-recommends "${missing[@]}" >/dev/null 2>&1 && exit 0
-apt-get update -q >/dev/null
-apt-get install -q -y --no-install-recommends "${missing[@]}" >/dev/null
+# Another installation may be going on.
+wait=(-o DPkg::Lock::Timeout=300)
+apt-get "${wait[@]}" install -q -y --no-install-recommends "${missing[@]}" >/dev/null 2>&1 && exit 0
+apt-get "${wait[@]}" update -q >/dev/null
+apt-get "${wait[@]}" install -q -y --no-install-recommends "${missing[@]}" >/dev/null

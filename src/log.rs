@@ -114,6 +114,15 @@ pub fn open(debug: bool, format: Format, path: Option<&Path>) -> Result<()> {
     Ok(())
 }
 
+/// Sends records to a descriptor from now on; for a caller whose stderr is not its own (the shim).
+pub fn to(debug: bool, format: Format, descriptor: std::os::fd::OwnedFd) {
+    let mut logger = logger();
+    logger.debug = debug;
+    logger.format = format;
+    logger.file = Some(descriptor.into());
+    logger.started = Some(Instant::now());
+}
+
 /// Whether debug records are written; for those that cost something to word.
 pub fn debugging() -> bool {
     logger().debug

@@ -78,6 +78,7 @@ pub(super) fn run(global: &Global, args: &CreateArgs) -> Result<u8> {
 pub(super) fn arguments(global: &Global, args: &CreateArgs) -> Result<launch::create::Arguments> {
     let rootless = root::rootless(global)?;
     Ok(launch::create::Arguments {
+        takes_console: false,
         root: root::find(global)?.path,
         id: args.id.clone(),
         bundle: args.bundle.clone(),

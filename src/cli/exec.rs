@@ -142,6 +142,7 @@ pub(super) fn run(global: &Global, args: &ExecArgs) -> Result<u8> {
 
 fn exec(global: &Global, args: &ExecArgs) -> Result<u8> {
     let arguments = launch::exec::Arguments {
+        takes_console: false,
         root: root::find(global)?.path,
         id: args.id.clone(),
         console_socket: args.console_socket.clone(),

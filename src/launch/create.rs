@@ -38,6 +38,8 @@ pub struct Arguments {
     pub bundle: Option<PathBuf>,
     /// `--console-socket`
     pub console_socket: Option<PathBuf>,
+    /// The caller takes the terminal's master itself: [`create_here`].
+    pub takes_console: bool,
     /// `--pidfd-socket`
     pub pidfd_socket: Option<PathBuf>,
     /// `--pid-file`
@@ -76,6 +78,25 @@ pub fn create(args: &Arguments) -> Result<()> {
     let mut made = bundle.make()?;
     made.hand_over()?;
     Ok(())
+}
+
+/// What a caller in our own process gets of a process that was made.
+#[derive(Debug)]
+pub struct Here {
+    /// Its pid; it is our child.
+    pub pid: i32,
+    /// The master of its terminal, if it has one.
+    pub console: Option<std::os::fd::OwnedFd>,
+}
+
+/// [`create`] for a caller that links us (the shim): with [`Arguments::takes_console`] it gets the terminal's master.
+///
+/// # Errors
+/// As [`create`].
+pub fn create_here(args: &Arguments) -> Result<Here> {
+    let mut made = Bundle::open(args, None)?.make()?;
+    made.hand_over()?;
+    Ok(Here { pid: made.outcome.process.pid, console: made.outcome.console.take() })
 }
 
 /// Creates a container and starts its program; in the foreground, waits for its end and removes it. Returns the exit code.
@@ -390,7 +411,8 @@ impl Sockets {
     fn connect(bundle: &Bundle<'_>) -> Result<Sockets> {
         let args = bundle.args;
         let detached = bundle.run.is_none_or(|r| r.detach);
-        console::check_flags(bundle.terminal(), detached, args.console_socket.is_some())?;
+        let console_socket = args.console_socket.is_some() || (args.takes_console && bundle.terminal());
+        console::check_flags(bundle.terminal(), detached, console_socket)?;
         Ok(Sockets {
             console: args.console_socket.as_deref().map(FdSocket::console).transpose()?,
             pidfd: args.pidfd_socket.as_deref().map(FdSocket::pidfd).transpose()?,
@@ -439,8 +461,10 @@ impl Made<'_> {
     }
 
     fn give(&mut self) -> Result<()> {
-        if let (Some(socket), Some(master)) = (self.sockets.console.take(), self.outcome.console.take()) {
+        if let Some(master) = &self.outcome.console {
             console::check_master(master.as_fd())?;
+        }
+        if let (Some(socket), Some(master)) = (self.sockets.console.take(), &self.outcome.console) {
             socket.send_console(master.as_fd())?;
         }
         if let Some(socket) = self.sockets.pidfd.take() {

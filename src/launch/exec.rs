@@ -5,6 +5,7 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::path::PathBuf;
 
 use super::console::{self, HostTerminal};
+use super::create::Here;
 use super::execute::{Busy, Execution, Identity, Process, host_id};
 use super::facts;
 use super::fds::ExtraFds;
@@ -36,6 +37,8 @@ pub struct Arguments {
     pub id: String,
     /// `--console-socket`
     pub console_socket: Option<PathBuf>,
+    /// The caller takes the terminal's master itself: [`exec_here`].
+    pub takes_console: bool,
     /// `--pidfd-socket`
     pub pidfd_socket: Option<PathBuf>,
     /// `--pid-file`
@@ -82,10 +85,36 @@ impl Target {
 ///
 /// # Errors
 /// It could not be started.
-pub fn exec(args: &Arguments, target: &Target, mut process: spec::Process) -> Result<u8> {
+pub fn exec(args: &Arguments, target: &Target, process: spec::Process) -> Result<u8> {
+    let Started { process, signals, mut relay, .. } = start(args, target, process)?;
+    match signals {
+        None => Ok(0),
+        Some(signals) => wait(&process, &signals, &mut relay),
+    }
+}
+
+/// [`exec`] with `--detach` for a caller that links us (the shim): with [`Arguments::takes_console`] it gets the terminal's master.
+///
+/// # Errors
+/// As [`exec`].
+pub fn exec_here(args: &Arguments, target: &Target, process: spec::Process) -> Result<Here> {
+    let Started { process, console, .. } = start(args, target, process)?;
+    Ok(Here { pid: process.pid, console })
+}
+
+/// A process that was started, and what is to be done for it in the foreground.
+struct Started {
+    process: Process,
+    console: Option<OwnedFd>,
+    signals: Option<Signals>,
+    relay: Relay,
+}
+
+fn start(args: &Arguments, target: &Target, mut process: spec::Process) -> Result<Started> {
     let config = &target.state.config;
     config.complete(&mut process);
-    console::check_flags(process.terminal, args.detach, args.console_socket.is_some())?;
+    let console_socket = args.console_socket.is_some() || (args.takes_console && process.terminal);
+    console::check_flags(process.terminal, args.detach, console_socket)?;
     let pid_file = args.pid_file.as_deref().map(PidFile::prepare).transpose()?;
     let extra = ExtraFds::new(args.preserve_fds, std::process::id(), |_| None)?;
     extra.mark_others_cloexec()?;
@@ -161,21 +190,23 @@ pub fn exec(args: &Arguments, target: &Target, mut process: spec::Process) -> Re
         // The fields are of a process object: of process.json, or made of the flags.
         return Err(e.document("exec's").doing("unable to start container process"));
     }
-    let Execution { process: started, console, .. } = execution;
+    let Execution { process: started, mut console, .. } = execution;
     let started = started.ok_or_else(|| Error::new("the plan started no process"))?;
 
     let mut relay = stdio.relay;
     let handed_over = || -> Result<()> {
-        if let Some(master) = console {
+        if let Some(master) = &console {
             console::check_master(master.as_fd())?;
-            match (console_socket, terminal) {
-                (Some(socket), _) => socket.send_console(master.as_fd())?,
-                (None, Some(terminal)) => {
+        }
+        match (console_socket, terminal) {
+            (Some(socket), _) => console.take().map_or(Ok(()), |master| socket.send_console(master.as_fd()))?,
+            (None, Some(terminal)) => {
+                if let Some(master) = console.take() {
                     let [stdin, stdout, _] = stdio_fds();
                     relay = Relay::terminal(terminal.attach(master)?, stdin, stdout)?;
                 }
-                (None, None) => (),
             }
+            (None, None) => (),
         }
         if let Some(socket) = pidfd_socket {
             socket.send_pidfd(PidfdPayload::Setns, started.pidfd.as_fd())?;
@@ -186,10 +217,7 @@ pub fn exec(args: &Arguments, target: &Target, mut process: spec::Process) -> Re
         end(&started);
         return Err(e);
     }
-    match signals {
-        None => Ok(0),
-        Some(signals) => wait(&started, &signals, &mut relay),
-    }
+    Ok(Started { process: started, console, signals, relay })
 }
 
 /// The root directory of init, by its link in procfs; init is alive, or what the link led to would be of another process.

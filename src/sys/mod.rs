@@ -7,6 +7,7 @@ pub mod children;
 pub mod clone;
 pub mod descriptors;
 pub mod flock;
+pub mod fork;
 pub mod landlock;
 pub mod memfd;
 pub mod mount;
