@@ -132,7 +132,11 @@ impl Container {
         self.cgroup()?.map_or(Ok(()), |cgroup| cgroup.thaw_to_die())
     }
 
-    fn kill_all(&self) -> Result<()> {
+    /// Kills every process of the container.
+    ///
+    /// # Errors
+    /// `unable to kill all processes: ...`
+    pub fn kill_all(&self) -> Result<()> {
         let killed = match self.cgroup() {
             Ok(Some(cgroup)) if cgroup.exists() => cgroup.kill_all().and_then(|()| self.kill_init_elsewhere()),
             Ok(_) => {
@@ -241,7 +245,8 @@ impl Container {
         resctrl::remove(&self.state.intel_rdt_path)
     }
 
-    fn paths(&self) -> Paths {
+    /// Its cgroups, as the state has them.
+    pub fn paths(&self) -> Paths {
         Paths(self.state.cgroup_paths.clone())
     }
 
@@ -250,7 +255,7 @@ impl Container {
     }
 
     /// Its init is 1 in a pid namespace that was made for it, and the end of that one is the end of all of them.
-    fn has_own_pid_namespace(&self) -> bool {
+    pub fn has_own_pid_namespace(&self) -> bool {
         self.state.config.namespaces.iter().any(|n| n.kind == "NEWPID" && n.path.is_empty())
     }
 }

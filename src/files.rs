@@ -119,6 +119,16 @@ pub fn append(path: &Path) -> Result<OwnedFd> {
     nix::fcntl::open(path, flags, Mode::from_bits_truncate(0o644))
 }
 
+/// Opens a file in a directory, made if it is missing, for appending: a log that a client named. Never through a link.
+///
+/// # Errors
+/// openat(2); `EINVAL` for a name that is a path.
+pub fn append_in<P: ?Sized + NixPath>(dir: impl AsFd, name: &P) -> Result<OwnedFd> {
+    single(name)?;
+    let flags = OFlag::O_WRONLY | OFlag::O_CREAT | OFlag::O_APPEND | OFlag::O_NOFOLLOW | ALWAYS;
+    nix::fcntl::openat(dir, name, flags, Mode::from_bits_truncate(0o644))
+}
+
 /// The largest document. Configurations of engines have 10 to 100 KiB; programs with the largest environment that
 /// execve(2) takes, 6 MiB.
 pub const MAX_DOCUMENT: u64 = 8 << 20;
@@ -212,6 +222,15 @@ pub fn make_dirs(path: &Path) -> Result<OwnedFd> {
         }?;
     }
     Ok(fd)
+}
+
+/// Makes a link in a directory.
+///
+/// # Errors
+/// symlinkat(2); `EINVAL` for a name that is a path.
+pub fn symlinkat<P: ?Sized + NixPath>(target: &Path, dir: impl AsFd, name: &P) -> Result<()> {
+    single(name)?;
+    nix::unistd::symlinkat(target, dir, name)
 }
 
 /// Makes a fifo in a directory.

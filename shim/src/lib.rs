@@ -2,8 +2,27 @@
 //!
 //! | module | owns |
 //! |---|---|
-//! | [`proto`] | containerd's messages and protobuf's wire format |
+//! | [`args`] | the command line |
+//! | [`manager`] | the modes that end at once: `start`, `delete`, `-info`, `-v` |
+//! | [`server`] | the server: one loop, and the state of a group of containers |
+//! | [`jobs`] | what its workers do, which may take time |
+//! | [`mounts`] | a container's root file system, as the daemon describes it |
+//! | [`metrics`], [`oom`] | what a container uses, and when its memory has run out |
+//! | [`bundle`], [`options`] | files in bundles; the runtime's options |
+//! | [`client`] | one call to a shim |
+//! | [`ttrpc`], [`proto`] | the protocol; containerd's messages and protobuf's wire format |
 #![deny(unsafe_code)]
 #![cfg_attr(test, allow(clippy::disallowed_methods))]
 
+pub mod args;
+pub mod bundle;
+pub mod client;
+pub mod jobs;
+pub mod manager;
+pub mod metrics;
+pub mod mounts;
+pub mod oom;
+pub mod options;
 pub mod proto;
+pub mod server;
+pub mod ttrpc;

@@ -21,16 +21,24 @@ Writes what this runtime can do to stdout, as the JSON document of the runtime s
 };
 
 pub(super) fn run() -> Result<u8> {
+    print(&document()?)?;
+    Ok(0)
+}
+
+/// The document.
+///
+/// # Errors
+/// It cannot be written as JSON.
+pub fn document() -> Result<String> {
     let archs: Vec<&str> = seccomp::arches().collect();
     let known = host::seccomp_flags();
     let flags: Vec<&str> = seccomp::FLAGS.iter().filter(|(_, flag)| known & flag != 0).map(|(name, _)| *name).collect();
-    print(&json(&Build {
+    json(&Build {
         systemd: true,
         criu: false,
         intel_rdt: true,
         net_devices: false,
         seccomp_archs: &archs,
         seccomp_flags: &flags,
-    })?)?;
-    Ok(0)
+    })
 }

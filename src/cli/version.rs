@@ -21,6 +21,11 @@ fn text(program: &str, commit: Option<&str>) -> String {
     text
 }
 
+/// The commit that this was built from, as far as that is known.
+pub fn commit() -> &'static str {
+    option_env!("DUNNAGE_COMMIT").unwrap_or_default()
+}
+
 pub(super) fn run(global: &Global) -> Result<u8> {
     print(&text(global.program(), option_env!("DUNNAGE_COMMIT")))?;
     Ok(0)

@@ -43,6 +43,19 @@ pub fn pidfd_getfd(pidfd: BorrowedFd<'_>, fd: RawFd) -> Result<OwnedFd, Errno> {
     Ok(unsafe { OwnedFd::from_raw_fd(fd) })
 }
 
+#[allow(missing_docs)]
+mod ioctls {
+    nix::ioctl_read_bad!(fionread, libc::FIONREAD, i32);
+}
+
+/// How many bytes lie in a pipe (FIONREAD).
+pub fn readable(fd: BorrowedFd<'_>) -> Result<usize, Errno> {
+    let mut count = 0;
+    // SAFETY: FIONREAD writes one int.
+    unsafe { ioctls::fionread(fd.as_raw_fd(), &raw mut count) }?;
+    Ok(usize::try_from(count).unwrap_or(0))
+}
+
 /// Receives bytes and up to eight descriptors (close-on-exec) from a socket. `(0, [])` is the end of a stream.
 pub fn recv_fds(socket: BorrowedFd<'_>, buffer: &mut [u8]) -> Result<(usize, Vec<OwnedFd>), Errno> {
     let mut space = nix::cmsg_space!([RawFd; 8]);

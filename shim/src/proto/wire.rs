@@ -411,7 +411,10 @@ mod tests {
         assert_eq!(Inner { value: 150 }.encode(), [0x08, 0x96, 0x01]);
         assert_eq!(All { text: "testing".into(), ..All::default() }.encode(), b"\x0a\x07testing");
         assert_eq!(All { number: -2, ..All::default() }.encode(), b"\x10\xfe\xff\xff\xff\xff\xff\xff\xff\xff\x01");
-        assert_eq!(All { numbers: vec![3, 270, 86942], ..All::default() }.encode(), b"\x82\x01\x06\x03\x8e\x02\x9e\xa7\x05");
+        assert_eq!(
+            All { numbers: vec![3, 270, 86942], ..All::default() }.encode(),
+            b"\x82\x01\x06\x03\x8e\x02\x9e\xa7\x05"
+        );
         assert_eq!(All::decode(b"\x80\x01\x03\x80\x01\x8e\x02").unwrap().numbers, [3, 270]);
     }
 

@@ -1,0 +1,15 @@
+//! The end of a container: what the runtime has of it, then its mounts.
+
+use dunnage::container;
+
+use super::{Outcome, Whose};
+use crate::mounts;
+use crate::ttrpc::Failure;
+
+/// Removes it. One that is not there any more (an administrator was faster) is no fault.
+pub fn delete(whose: &Whose) -> Result<Outcome, Failure> {
+    container::delete(&whose.root, &whose.id, true)
+        .map_err(|e| Failure::unknown(format_args!("failed to delete task: {e}")))?;
+    mounts::unmount_all(&whose.bundle.join("rootfs"))?;
+    Ok(Outcome::default())
+}

@@ -1,0 +1,147 @@
+//! `delete`: the daemon executes it for every container that it removes, and it is all that is left when a shim was killed. It removes
+//! what is there of the container, and says how that ended. What a live shim serves is that shim's; what a dead one has left
+//! goes: of the group's first container everybody, because for the others nobody will come.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use dunnage::cli::root::clean;
+use dunnage::container;
+use dunnage::error::{Error, Result};
+use dunnage::{files, log};
+
+use super::print;
+use super::socket;
+use super::start::{annotations, group};
+use crate::args::Args;
+use crate::bundle::{self, Bundle};
+use crate::client::Client;
+use crate::mounts;
+use crate::options;
+use crate::proto::task::{DeleteResponse, ProcessRequest, StateResponse};
+use crate::proto::{Message, Timestamp};
+
+/// How long a shim may take to say whom it has.
+const PATIENCE: Duration = Duration::from_secs(1);
+/// Of a process that nobody saw end: killed.
+const KILLED: u32 = 128 + 9;
+
+/// Who serves the container's group.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Shim {
+    /// Nobody.
+    Dead,
+    /// Somebody.
+    Alive,
+}
+
+/// Does it.
+///
+/// # Errors
+/// Something of the container is left: the daemon keeps the bundle.
+pub fn run(args: &Args) -> Result<()> {
+    let id = args.id.as_str();
+    dunnage::state::check_id(id)?;
+    let bundle = path_of_bundle(args)?;
+    let files = Bundle::open(&bundle).ok();
+    // The daemon removes it next.
+    std::env::set_current_dir("/").map_err(|e| Error::io("chdir /", &e))?;
+    let socket = path_of_socket(args, files.as_ref());
+    let shim = ask(&socket, id);
+    remove(args, id, &bundle, files.as_ref())?;
+    if shim == Shim::Dead {
+        if let Some(files) = &files {
+            remove_group(args, id, files);
+        }
+        remove_socket(&socket);
+    }
+    let known = files.as_ref().and_then(|files| files.read_text(bundle::INIT_PID)).and_then(|text| text.parse().ok());
+    let exit = files.as_ref().and_then(Bundle::exit);
+    let (status, time) = exit.map_or_else(|| (KILLED, Timestamp::now()), |exit| (exit.status, exit.time()));
+    let pid = exit.and_then(|exit| u32::try_from(exit.pid).ok()).or(known).unwrap_or(0);
+    print(&DeleteResponse { pid, exit_status: status, exited_at: Some(time) }.encode())
+}
+
+/// Beside our working directory, which is the bundle of this container or, of a group, another's.
+fn path_of_bundle(args: &Args) -> Result<PathBuf> {
+    if args.bundle.is_absolute() {
+        return Ok(args.bundle.clone());
+    }
+    let here = std::env::current_dir().map_err(|e| Error::io("getcwd", &e))?;
+    Ok(here.parent().unwrap_or(&here).join(&args.id))
+}
+
+/// As the bundle has it, or as its `start` has made it.
+fn path_of_socket(args: &Args, files: Option<&Bundle>) -> PathBuf {
+    if let Some(address) = files.and_then(|files| files.read_text(bundle::ADDRESS)).filter(|text| !text.is_empty()) {
+        return socket::path_of(&address);
+    }
+    let config = files.and_then(|files| files.read("config.json")).unwrap_or_default();
+    let group = annotations(&config).map_or_else(|_| args.id.clone(), |annotations| group(&annotations, &args.id));
+    Path::new(socket::DEFAULT_DIR).join(socket::name(&args.address, &args.namespace, &group))
+}
+
+/// Somebody who accepts is alive, however slow.
+fn ask(socket: &Path, id: &str) -> Shim {
+    let Ok(mut client) = Client::connect(socket, PATIENCE) else { return Shim::Dead };
+    let request = ProcessRequest { id: id.into(), exec_id: String::new() };
+    for service in ["containerd.task.v2.Task", "containerd.task.v3.Task"] {
+        match client.call::<StateResponse>(service, "State", &request) {
+            Ok(Err(failure)) if failure.code == 12 => {}
+            Ok(Ok(state)) => log::debug(format_args!("the shim still has {id} in state {}", state.status)),
+            Ok(Err(_)) | Err(_) => break,
+        }
+    }
+    Shim::Alive
+}
+
+/// Everything that is left of a container.
+fn remove(args: &Args, id: &str, bundle: &Path, files: Option<&Bundle>) -> Result<()> {
+    let options = files.and_then(|files| files.read(bundle::OPTIONS)).map(|bytes| options::of_json(&bytes));
+    let options = options.unwrap_or_default();
+    let root = options::state_root(&options, &args.namespace);
+    if let Some(binary) = options::external(&options) {
+        // Ours reads what runc has written, too; what another one keeps, only it knows.
+        delete_by(binary, &root, id);
+    }
+    container::delete(&root, id, true)?;
+    let rootfs = bundle.join("rootfs");
+    if let Err(e) = mounts::unmount_all(&rootfs) {
+        log::warn(e);
+        // All its processes are dead, so nothing is written any more.
+        mounts::detach_all(&rootfs);
+    }
+    Ok(())
+}
+
+fn delete_by(_binary: &str, _root: &Path, _id: &str) {}
+
+/// The others of the group, whose shim was this one's.
+fn remove_group(args: &Args, id: &str, files: &Bundle) {
+    for member in files.group() {
+        if member.id == id
+            || dunnage::state::check_id(&member.id).is_err()
+            || !is_beside(args, &member.bundle, &member.id)
+        {
+            continue;
+        }
+        let bundle = Bundle::open(&member.bundle).ok();
+        if let Err(e) = remove(args, &member.id, &member.bundle, bundle.as_ref()) {
+            log::warn(e.doing(format!("{} of the same group", member.id)));
+        }
+    }
+}
+
+/// A bundle is named by its container.
+fn is_beside(_args: &Args, bundle: &Path, id: &str) -> bool {
+    clean(bundle) == bundle && bundle.file_name().is_some_and(|name| name == id)
+}
+
+/// A dead shim's, if no other was started in the meantime.
+fn remove_socket(path: &Path) {
+    let Some(Ok(dir)) = path.parent().map(|dir| files::open(dir, files::DIRECTORY)) else { return };
+    let Ok(_lock) = socket::lock(&dir) else { return };
+    if socket::probe(path).is_none() {
+        socket::remove(&dir, path);
+    }
+}
