@@ -2,8 +2,12 @@
 //!
 //! | module | owns |
 //! |---|---|
+//! | [`metrics`] | what a container uses, as containerd wants it told |
+//! | [`oom`] | hearing of kills for want of memory |
 //! | [`proto`] | containerd's messages and protobuf's wire format |
 #![deny(unsafe_code)]
 #![cfg_attr(test, allow(clippy::disallowed_methods))]
 
+pub mod metrics;
+pub mod oom;
 pub mod proto;

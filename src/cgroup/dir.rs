@@ -14,19 +14,20 @@ use crate::files::{self, DIRECTORY};
 
 /// A cgroup's directory: its path, and on v2 a descriptor of it, which is what is used then.
 #[derive(Debug)]
-pub(super) struct Dir {
-    pub(super) path: String,
+pub struct Dir {
+    /// As it was given.
+    pub path: String,
     fd: Option<OwnedFd>,
 }
 
 impl Dir {
     /// By path alone: three calls per file instead of three and two for the directory, on v1 with its dozen hierarchies.
-    pub(super) fn at(path: impl Into<String>) -> Dir {
+    pub fn at(path: impl Into<String>) -> Dir {
         Dir { path: path.into(), fd: None }
     }
 
     /// Opens the directory.
-    pub(super) fn open(path: impl Into<String>) -> Result<Dir> {
+    pub fn open(path: impl Into<String>) -> Result<Dir> {
         let path = path.into();
         let fd = files::open(path.as_str(), DIRECTORY | OFlag::O_NOFOLLOW)
             .map_err(|e| Error::sys(format_args!("open {path}"), e))?;
@@ -53,7 +54,7 @@ impl Dir {
     }
 
     /// Opens a file of the cgroup; O_CLOEXEC and O_NOFOLLOW are added.
-    pub(super) fn open_file(&self, file: &str, access: OFlag) -> Result<OwnedFd> {
+    pub fn open_file(&self, file: &str, access: OFlag) -> Result<OwnedFd> {
         let fd = match &self.fd {
             Some(dir) => files::openat(dir, file, access),
             None => files::open(format!("{}/{file}", self.path).as_str(), access | OFlag::O_NOFOLLOW),
@@ -69,7 +70,7 @@ impl Dir {
 
     /// The whole file, `None` if it is not there: the kernel or the cgroup has none, or the cgroup is gone. For those that the
     /// kernel writes in one piece (all but the lists of processes): a read that leaves room in the buffer was the last one.
-    pub(super) fn read_if_there(&self, file: &str) -> Result<Option<String>> {
+    pub fn read_if_there(&self, file: &str) -> Result<Option<String>> {
         let absent = |e: &Error| matches!(e.errno(), Some(Errno::ENOENT | Errno::ENODEV | Errno::EOPNOTSUPP));
         let fd = match self.open_file(file, OFlag::O_RDONLY) {
             Ok(fd) => fd,
@@ -109,7 +110,7 @@ impl Dir {
     }
 
     /// Writes one value.
-    pub(super) fn write(&self, file: &str, value: &str) -> Result<()> {
+    pub fn write(&self, file: &str, value: &str) -> Result<()> {
         let fd = self.open_file(file, OFlag::O_WRONLY)?;
         self.write_to(&fd, file, value)
     }

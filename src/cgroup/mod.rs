@@ -38,6 +38,7 @@ pub mod watch;
 
 pub use create::{Cgroup, Denied};
 pub use devices::DeviceList;
+pub use dir::Dir;
 pub use host::Host;
 pub use owned::{OwnedCgroup, has_frozen_below, is_frozen, is_told_to_freeze};
 pub use paths::Paths;

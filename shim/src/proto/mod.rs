@@ -4,6 +4,7 @@ pub mod wire;
 
 pub mod bootstrap;
 pub mod events;
+pub mod metrics;
 pub mod options;
 pub mod task;
 pub mod ttrpc;

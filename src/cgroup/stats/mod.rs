@@ -4,7 +4,7 @@
 //! A controller that is not enabled, a file that a kernel does not have, and a cgroup that goes away while it is read are
 //! all the same: nothing is said of them.
 
-mod parse;
+pub mod parse;
 #[cfg(test)]
 #[allow(clippy::arithmetic_side_effects)] // A panic is what a test wants.
 mod tests;

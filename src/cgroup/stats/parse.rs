@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use super::{BlkioEntry, Misc, Psi, RdmaEntry};
 
 /// A number; `max` is `u64::MAX`.
-pub(super) fn number(text: &str) -> Option<u64> {
+pub fn number(text: &str) -> Option<u64> {
     match text.trim() {
         "max" => Some(u64::MAX),
         number => number.parse().ok(),
@@ -13,7 +13,7 @@ pub(super) fn number(text: &str) -> Option<u64> {
 }
 
 /// Lines of `key number`.
-pub(super) fn pairs(text: &str) -> impl Iterator<Item = (&str, u64)> {
+pub fn pairs(text: &str) -> impl Iterator<Item = (&str, u64)> {
     text.lines().filter_map(|line| {
         let (key, value) = line.split_once(' ')?;
         Some((key, number(value)?))
@@ -21,7 +21,7 @@ pub(super) fn pairs(text: &str) -> impl Iterator<Item = (&str, u64)> {
 }
 
 /// The number of one such line; 0 if there is none.
-pub(in crate::cgroup) fn value_of(text: &str, key: &str) -> u64 {
+pub fn value_of(text: &str, key: &str) -> u64 {
     pairs(text).find(|(k, _)| *k == key).map_or(0, |(_, value)| value)
 }
 
@@ -35,7 +35,7 @@ pub(super) fn list(text: &str) -> Vec<u16> {
 }
 
 /// A `.pressure` file. A kernel before 5.13 has no line `full` for the processor.
-pub(super) fn psi(text: &str) -> Psi {
+pub fn psi(text: &str) -> Psi {
     let mut psi = Psi::default();
     for line in text.lines() {
         let mut words = line.split_ascii_whitespace();
@@ -63,13 +63,13 @@ fn share(text: &str) -> f64 {
 }
 
 /// `8:16`
-pub(super) fn device(text: &str) -> Option<(u64, u64)> {
+pub fn device(text: &str) -> Option<(u64, u64)> {
     let (major, minor) = text.split_once(':')?;
     Some((major.parse().ok()?, minor.parse().ok()?))
 }
 
 /// A v1 file: lines of `8:16 Read 4096`, or `8:16 4096`. The one that begins with `Total` is of no device.
-pub(super) fn blkio(text: &str) -> Vec<BlkioEntry> {
+pub fn blkio(text: &str) -> Vec<BlkioEntry> {
     let entry = |line: &str| {
         let mut words = line.split_ascii_whitespace();
         let (major, minor) = device(words.next()?)?;
@@ -83,7 +83,7 @@ pub(super) fn blkio(text: &str) -> Vec<BlkioEntry> {
 }
 
 /// Lines of `mlx4_0 hca_handle=2 hca_object=max`.
-pub(super) fn rdma(text: &str) -> Vec<RdmaEntry> {
+pub fn rdma(text: &str) -> Vec<RdmaEntry> {
     let entry = |line: &str| {
         let mut words = line.split_ascii_whitespace();
         let mut entry = RdmaEntry { device: words.next()?.into(), ..RdmaEntry::default() };
