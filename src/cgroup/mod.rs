@@ -7,6 +7,7 @@
 //! | [`settings`] | pure: `linux.resources` -> files and values, for v1 and for v2 |
 //! | [`devices`] | pure: device rules -> allow- or deny-list -> writes (v1) or eBPF (v2) |
 //! | [`owned`] | the one type that can kill, freeze and remove; made only after checks |
+//! | [`Dir`] | reading and writing the files of one cgroup |
 //! | [`stats`] | what a cgroup uses; pure, but for a reader of files |
 //! | [`watch`] | waiting for what happens to it: no memory left, its end |
 //! | [`create`], [`apply`], [`exec`] | making a cgroup, writing its limits, entering it |

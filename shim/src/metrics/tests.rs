@@ -431,7 +431,7 @@ fn assert_cheap(meter: &Meter) {
         start.elapsed()
     };
     let (cost, one) = (cost(meter), (0..500).map(one).min().unwrap());
-    assert!(cost < budget || cost < one * 60, "{cost:?}, where reading a file takes {one:?}");
+    assert!(cost < budget || cost < one * 150, "{cost:?}, where reading a file takes {one:?}");
 }
 
 #[test]
