@@ -97,7 +97,7 @@ messages! {
     /// What a worker has to tell; descriptors come beside it.
     Outcome {
         1 code: i32, 2 error: String, 3 pid: i32, 4 places: Vec<u64>, 5 cgroups: BTreeMap<String, String>,
-        6 shares_pids: bool, 7 logger: i32, 8 has_mounts: bool,
+        6 shares_pids: bool, 7 logger: i32, 8 has_mounts: bool, 9 sent: bool,
     }
 }
 
@@ -176,6 +176,8 @@ fn perform(whose: &Whose, job: &Job, given: &mut Given) -> Result<Outcome, Failu
 const MAX_ERROR: usize = 64 << 10;
 
 fn send(socket: BorrowedFd<'_>, mut outcome: Outcome, given: &Given) -> nix::Result<()> {
+    // One in which nothing is set would have no bytes, like the end of the socket.
+    outcome.sent = true;
     if outcome.error.len() > MAX_ERROR {
         outcome.error = dunnage::text::short_line(&outcome.error, MAX_ERROR);
     }

@@ -125,7 +125,7 @@ pub fn prepare(streams: &Streams, id: &str, namespace: &str, owner: (u32, u32)) 
         }
         stdout => {
             // One description for both where they are one file: one offset.
-            let shared = stdout.is_some() && stdout == stderr;
+            let shared = stdout.is_some() && (stdout == stderr || matches!(stdout, Some(Target::File(_))));
             let to = stdout.map(|target| open_output(&target, deadline)).transpose().map_err(opening)?;
             let copy = match &to {
                 Some(fd) if shared => Some(fd.try_clone().map_err(|e| Error::io("dup", &e))?),

@@ -12,7 +12,7 @@ use super::container::{Container, Freezing, not_created};
 use super::process::{Caller, Phase, Process, Waiter};
 use super::workers::{Kind, Purpose};
 use crate::jobs::{Job, Streams};
-use crate::metrics::{self, Meter};
+use crate::metrics;
 use crate::options;
 use crate::proto::events::TaskExecAdded;
 use crate::proto::task::{
@@ -154,9 +154,6 @@ impl Server {
     fn stats(&mut self, request: &IdRequest) -> Result<Option<Answer>, Failure> {
         let number = self.find(&request.id).ok_or_else(not_created)?;
         let container = self.containers.get_mut(&number).filter(|c| !c.is_being_made()).ok_or_else(not_created)?;
-        if container.meter.is_none() {
-            container.meter = Meter::new(&self.host, &container.cgroups)?;
-        }
         let meter = container.meter.as_ref().ok_or_else(|| Failure::not_found("cgroup does not exist"))?;
         let stats = meter.read().map_err(|e| match metrics::is_gone(&e) {
             true => Failure::not_found("cgroup does not exist"),

@@ -212,6 +212,7 @@ impl Server {
             return;
         }
         let Some(container) = self.containers.remove(&number) else { return };
+        self.forget_memory(container.oom.as_ref());
         let init = container.init;
         for process in container.execs.values() {
             process.pumps.all().for_each(|flow| self.close_flow(flow));

@@ -14,7 +14,8 @@ use super::workers::{Kind, Purpose};
 use super::{Server, Timer};
 use crate::bundle::{Bundle, Exit};
 use crate::jobs::Job;
-use crate::oom::Oom;
+use crate::metrics::Meter;
+use crate::oom::OomWatch;
 use crate::proto::Timestamp;
 use crate::proto::events::{TaskExit, TaskOnly};
 
@@ -134,16 +135,9 @@ impl Server {
 
     fn tell_end_now(&mut self, number: u32) {
         self.memory_ran_out(number);
+        self.remember(number);
         let Some(container) = self.containers.get_mut(&number) else { return };
         let Some(exit) = container.init.exit else { return };
-        if let Some(meter) = &mut container.meter
-            && let Err(e) = meter.remember()
-        {
-            log::debug(e);
-        }
-        if let (Some(meter), Some(oom)) = (&mut container.meter, &container.oom) {
-            meter.remember_kills(oom.kills());
-        }
         container.ending = false;
         container.freezing = Freezing::No;
         container.init.phase = Phase::Stopped;
@@ -162,8 +156,10 @@ impl Server {
 
     /// Watches a new container's memory.
     pub(super) fn watch_memory(&mut self, number: u32) {
-        let (Some(oom), Some(container)) = (&mut self.oom, self.containers.get_mut(&number)) else { return };
-        match oom.watch(&self.host, &container.cgroups) {
+        let Some(container) = self.containers.get_mut(&number) else { return };
+        // Now, since a container that has ended may have no cgroup, and then only what was remembered tells of it.
+        container.meter = Meter::new(&self.host, &container.cgroups).unwrap_or_default();
+        match self.oom.watch(&self.host, &container.cgroups) {
             Ok(watch) => container.oom = watch,
             Err(e) => log::warn(e),
         }
@@ -172,9 +168,28 @@ impl Server {
         }
     }
 
+    /// What a container has used, for those who ask when its cgroup is gone: systemd removes one that is empty.
+    fn remember(&mut self, number: u32) {
+        let Some(container) = self.containers.get_mut(&number) else { return };
+        let Some(meter) = &mut container.meter else { return };
+        if let Err(e) = meter.remember() {
+            log::debug(e);
+        }
+        if let Some(oom) = &container.oom {
+            meter.remember_kills(oom.kills());
+        }
+    }
+
+    /// No longer. A worker may hold a copy of the descriptor, so closing it would not do.
+    pub(super) fn forget_memory(&self, oom: Option<&OomWatch>) {
+        if let Some(fd) = oom.and_then(OomWatch::event_fd) {
+            self.poll.remove(fd);
+        }
+    }
+
     /// Some cgroup of version 2 says so.
     pub(super) fn memory_ran_out_somewhere(&mut self) {
-        let woken = self.oom.as_mut().map(Oom::ready).unwrap_or_default();
+        let woken = self.oom.ready();
         let is_woken = |container: &&super::Container| container.oom.as_ref().is_some_and(|w| woken.contains(&w.id()));
         let numbers: Vec<u32> = self.containers.values().filter(is_woken).map(|container| container.number).collect();
         numbers.into_iter().for_each(|number| self.memory_ran_out(number));
@@ -183,7 +198,9 @@ impl Server {
     /// Looks whether a container's has.
     pub(super) fn memory_ran_out(&mut self, number: u32) {
         let Some(container) = self.containers.get_mut(&number) else { return };
-        if container.oom.as_mut().is_some_and(|watch| watch.check()) {
+        if container.oom.as_mut().is_some_and(OomWatch::check) {
+            self.remember(number);
+            let Some(container) = self.containers.get(&number) else { return };
             let event = TaskOnly { container_id: container.whose.id.clone() };
             self.publisher.publish("/tasks/oom", "TaskOOM", &event);
         }

@@ -91,7 +91,7 @@ pub struct Server {
     eager: BTreeSet<u32>,
     workers: Workers,
     publisher: Publisher,
-    oom: Option<Oom>,
+    oom: Oom,
     /// Ends of processes that nobody knows, as long as a worker may still tell of them.
     strangers: Vec<Exit>,
     /// Of processes that are gone, and the signal that they get next.
@@ -146,8 +146,9 @@ impl Server {
         poll.add_input(&listener, Token::Listener).map_err(failed("epoll_ctl"))?;
         poll.add_input(&signals, Token::Signals).map_err(failed("epoll_ctl"))?;
         let host = Host::detect()?;
-        let oom = Oom::new(&host).map_err(log::warn).ok();
-        if let Some(fd) = oom.as_ref().and_then(Oom::as_fd) {
+        // Without a descriptor for it there is still the look at each container's end.
+        let oom = Oom::new(&host).map_err(log::warn).unwrap_or_default();
+        if let Some(fd) = oom.as_fd() {
             poll.add_input(fd, Token::Inotify).map_err(failed("epoll_ctl"))?;
         }
         let ttrpc = std::env::var_os("TTRPC_ADDRESS").unwrap_or_default();
@@ -270,7 +271,7 @@ impl Server {
             _ => return,
         }
         let number = self.number();
-        if self.poll.add_edges(&socket, Token::Connection(number)).is_ok() {
+        if self.poll.add_input(&socket, Token::Connection(number)).is_ok() {
             self.connections.insert(number, Connection::new(socket));
             self.leaving.somebody_is_here();
         }
@@ -278,7 +279,10 @@ impl Server {
 
     fn serve(&mut self, number: u32) {
         let Some(connection) = self.connections.get_mut(&number) else { return };
-        connection.flush();
+        if connection.has_unsent() {
+            connection.flush();
+            self.poll.want_output(connection.as_fd(), Token::Connection(number), connection.has_unsent());
+        }
         let read = connection.read();
         for (stream, request) in read.requests {
             self.call(Caller { connection: number, stream }, request);
@@ -303,6 +307,9 @@ impl Server {
     fn answer(&mut self, caller: Caller, answer: Answer) {
         if let Some(connection) = self.connections.get_mut(&caller.connection) {
             connection.answer(caller.stream, answer);
+            if connection.has_unsent() {
+                self.poll.want_output(connection.as_fd(), Token::Connection(caller.connection), true);
+            }
         }
     }
 

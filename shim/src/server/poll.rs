@@ -75,6 +75,12 @@ impl Poll {
         self.0.add(fd, EpollEvent::new(EpollFlags::EPOLLIN, token.to_u64()))
     }
 
+    /// Waits for room to write, too, or no longer.
+    pub fn want_output(&self, fd: impl AsFd, token: Token, wanted: bool) {
+        let flags = if wanted { EpollFlags::EPOLLIN | EpollFlags::EPOLLOUT } else { EpollFlags::EPOLLIN };
+        self.0.modify(fd, &mut EpollEvent::new(flags, token.to_u64())).ok();
+    }
+
     /// Waits for changes of either direction, each told once. EPERM for a regular file, which is always ready.
     pub fn add_edges(&self, fd: impl AsFd, token: Token) -> nix::Result<()> {
         let flags = EpollFlags::EPOLLIN | EpollFlags::EPOLLOUT | EpollFlags::EPOLLRDHUP | EpollFlags::EPOLLET;

@@ -309,7 +309,9 @@ mod tests {
         assert_eq!(until_it_waits(&mut pump), Progress::Ended);
         assert_eq!(std::fs::read(&path).unwrap(), b"one\n");
 
-        for dead in [std::fs::OpenOptions::new().write(true).open("/dev/full").unwrap(), pipe().1] {
+        let (gone, logger) = pipe();
+        drop(gone);
+        for dead in [std::fs::OpenOptions::new().write(true).open("/dev/full").unwrap(), logger] {
             let (source, mut process) = pipe();
             let mut pump = Pump::output(source.into(), dead.into(), false);
             for _ in 0..10 {
