@@ -6,6 +6,7 @@
 //! | [`manager`] | the modes that end at once: `start`, `delete`, `-info`, `-v` |
 //! | [`server`] | the server: one loop, and the state of a group of containers |
 //! | [`jobs`] | what its workers do, which may take time |
+//! | [`external`] | another OCI runtime in our place, by its command line |
 //! | [`mounts`] | the root file system that containerd hands over: mounting, unmounting |
 //! | [`program`] | a program of the host, run to its end |
 //! | [`metrics`], [`oom`] | what a container uses, and when its memory has run out |
@@ -18,6 +19,9 @@
 pub mod args;
 pub mod bundle;
 pub mod client;
+#[cfg(test)]
+mod confined;
+pub mod external;
 pub mod jobs;
 pub mod manager;
 pub mod metrics;

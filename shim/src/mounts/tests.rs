@@ -8,25 +8,12 @@ use std::process::Command;
 
 use super::attach::{Place, remount_bind};
 use super::{detach_all, mount_all, options, overlay, table, unmount_all};
+use crate::confined::{self, MARK, Pids};
 use crate::proto::Mount;
-
-const MARK: &str = "DUNNAGE_SHIM_TEST_CONFINED";
 
 /// False in the harness, which then has run the test confined; true in that.
 fn confined(name: &str, environment: &[(&str, &str)]) -> bool {
-    if std::env::var_os(MARK).is_some() {
-        return true;
-    }
-    let status = Command::new("setpriv")
-        .args(["--pdeathsig", "KILL", "timeout", "60", "unshare", "--mount", "--"])
-        .arg(std::env::current_exe().unwrap())
-        .args([&format!("mounts::tests::{name}"), "--exact", "--nocapture", "--test-threads=1"])
-        .env(MARK, "1")
-        .envs(environment.iter().copied())
-        .status()
-        .expect("Debian package util-linux");
-    assert!(status.success(), "{name}, in its own mount namespace: {status}");
-    false
+    confined::output(&format!("mounts::tests::{name}"), Pids::Same, environment).is_none()
 }
 
 /// A bundle on a tmpfs that is shared, as /run is.
