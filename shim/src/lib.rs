@@ -6,7 +6,9 @@
 //! | [`manager`] | the modes that end at once: `start`, `delete`, `-info`, `-v` |
 //! | [`server`] | the server: one loop, and the state of a group of containers |
 //! | [`jobs`] | what its workers do, which may take time |
-//! | [`mounts`] | a container's root file system, as the daemon describes it |
+//! | [`external`] | another OCI runtime in our place, by its command line |
+//! | [`mounts`] | the root file system that containerd hands over: mounting, unmounting |
+//! | [`program`] | a program of the host, run to its end |
 //! | [`metrics`], [`oom`] | what a container uses, and when its memory has run out |
 //! | [`bundle`], [`options`] | files in bundles; the runtime's options |
 //! | [`client`] | one call to a shim |
@@ -17,12 +19,16 @@
 pub mod args;
 pub mod bundle;
 pub mod client;
+#[cfg(test)]
+mod confined;
+pub mod external;
 pub mod jobs;
 pub mod manager;
 pub mod metrics;
 pub mod mounts;
 pub mod oom;
 pub mod options;
+pub mod program;
 pub mod proto;
 pub mod server;
 pub mod ttrpc;

@@ -9,6 +9,7 @@ pub mod descriptors;
 pub mod flock;
 pub mod fork;
 pub mod landlock;
+pub mod loopdev;
 pub mod memfd;
 pub mod mount;
 pub mod nsfs;

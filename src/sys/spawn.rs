@@ -26,6 +26,8 @@ pub struct Program<'a> {
     pub cwd: Option<&'a CStr>,
     /// What becomes its descriptors 0, 1 and 2; none of them may itself be one of 0-2. It gets no others.
     pub stdio: [BorrowedFd<'a>; 3],
+    /// The signal that it gets when the thread that starts it ends (PR_SET_PDEATHSIG).
+    pub pdeathsig: Option<i32>,
 }
 
 /// A program that was started; the caller waits for it through the pidfd.
@@ -63,6 +65,9 @@ struct Shared<'a> {
     stdio: [RawFd; 3],
     /// Descriptors to close one by one, where the kernel has no close_range (before 5.9).
     close: Option<&'a [RawFd]>,
+    pdeathsig: Option<i32>,
+    /// Who has to live for that to be told.
+    parent: i32,
     failure: Option<Failure>,
 }
 
@@ -88,6 +93,8 @@ fn spawn_closing(program: &Program<'_>, close: Option<&[RawFd]>) -> Result<Spawn
         cwd: program.cwd.map_or(std::ptr::null(), CStr::as_ptr),
         stdio: program.stdio.map(|fd| fd.as_raw_fd()),
         close,
+        pdeathsig: program.pdeathsig,
+        parent: std::process::id().cast_signed(),
         failure: None,
     };
     let mut stack: Vec<MaybeUninit<u128>> = Vec::with_capacity(STACK);
@@ -144,6 +151,15 @@ fn until_exec(shared: &Shared<'_>) -> Failure {
             }
         }
     }
+    if let Some(signal) = shared.pdeathsig {
+        // SAFETY: no pointers.
+        unsafe { libc::prctl(libc::PR_SET_PDEATHSIG, signal) };
+        // Nothing tells of a parent that ended before it was asked for.
+        // SAFETY: no pointers.
+        if unsafe { libc::getppid() } != shared.parent {
+            return Failure::Clone(Errno::ECHILD);
+        }
+    }
     // SAFETY: no pointers to anything of ours; without CLONE_SIGHAND the dispositions are the child's own.
     unsafe { libc::signal(libc::SIGPIPE, libc::SIG_DFL) };
     let mut none = MaybeUninit::<libc::sigset_t>::uninit();
@@ -184,7 +200,8 @@ mod tests {
         let (read, write) = std::io::pipe().unwrap();
         let args = [c"sh", c"-c", &CString::new(script).unwrap()].map(CStr::to_owned);
         let stdio = [null.as_fd(), write.as_fd(), write.as_fd()];
-        let spawned = spawn_closing(&Program { path: c"/bin/sh", args: &args, env, cwd, stdio }, close).unwrap();
+        let spawned =
+            spawn_closing(&Program { path: c"/bin/sh", args: &args, env, cwd, stdio, pdeathsig: None }, close).unwrap();
         drop(write);
         let mut out = String::new();
         { read }.read_to_string(&mut out).unwrap();
@@ -229,12 +246,13 @@ mod tests {
     fn says_what_failed() {
         let null = File::open("/dev/null").unwrap();
         let stdio = [null.as_fd(); 3];
-        let start = |path, cwd| spawn(&Program { path, args: &[], env: &[], cwd, stdio }).unwrap_err();
+        let start = |path, cwd| spawn(&Program { path, args: &[], env: &[], cwd, stdio, pdeathsig: None }).unwrap_err();
         assert_eq!(start(c"/no/such", None), Failure::Exec(Errno::ENOENT));
         assert_eq!(start(c"/etc/passwd", None), Failure::Exec(Errno::EACCES));
         assert_eq!(start(c"/bin/true", Some(c"/no/such")), Failure::Chdir(Errno::ENOENT));
         let stdin = std::io::stdin();
-        let program = Program { path: c"/bin/true", args: &[], env: &[], cwd: None, stdio: [stdin.as_fd(); 3] };
+        let program =
+            Program { path: c"/bin/true", args: &[], env: &[], cwd: None, stdio: [stdin.as_fd(); 3], pdeathsig: None };
         assert_eq!(spawn(&program).unwrap_err(), Failure::Stdio(Errno::EBADF));
     }
 }
