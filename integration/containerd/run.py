@@ -13,11 +13,14 @@ What goes wrong in there cannot reach the machine: other processes are not visib
 import argparse
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
 import threading
 
+# The source tree stays as it is.
+sys.dont_write_bytecode = True
 HERE = os.path.dirname(os.path.abspath(__file__))
 PROJECT = os.path.dirname(os.path.dirname(HERE))
 TARGET = os.path.join(PROJECT, "target", "containerd")
@@ -116,6 +119,9 @@ def inside(args, runner):
     from daemon import Daemon
     from leftovers import Place
 
+    # Ignored signals are inherited by all that is started.
+    signal.signal(signal.SIGQUIT, signal.SIG_DFL)
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     prepare_mounts(args.cgroups)
     make_cgroup(parent)
     base = tempfile.mkdtemp(prefix="dd")

@@ -4,6 +4,7 @@ Owns: the order, the time limits, the lines of output, the list of known differe
 """
 
 import fnmatch
+import json
 import os
 import re
 import shutil
@@ -13,7 +14,9 @@ import time
 import traceback
 
 import leftovers
-from process import Exec, Task  # noqa: F401  (Exec for the tests' use)
+import ttrpc
+from process import Task
+from wire import SCHEMA, decode
 
 TESTS = []
 FULL = os.environ.get("FULL", "no") not in ("", "no", "0")
@@ -75,21 +78,19 @@ class World:
             args = ["/bin/sh", "-c", args]
         return Task(self, args, **more)
 
-    def shims(self, id=None):
-        """pid -> command line of the shims' servers, of a container or group if one is named."""
-        found = {}
-        for pid, command in leftovers.processes().items():
-            words = command.split()
-            if leftovers.parent(pid) == self.daemon.pid or "-namespace" not in words or words[-1] in ("start", "delete"):
-                continue
-            if id is None or id in words:
-                found[pid] = command
-        return found
+    def bundle(self, id, namespace=None):
+        return f"{self.daemon.base}/state/io.containerd.runtime.v2.task/{namespace or self.namespace}/{id}"
 
-    def shim(self, id):
-        found = list(self.shims(id))
-        equal(len(found), 1, f"shims of {id}")
-        return found[0]
+    def shim_address(self, id, namespace=None):
+        bundle = self.bundle(id, namespace)
+        text = leftovers.read(bundle + "/address")
+        if not text:
+            text = json.loads(leftovers.read(bundle + "/bootstrap.json"))["address"]
+        return text.strip()
+
+    def shim(self, id, namespace=None):
+        """The pid of a container's shim."""
+        return ttrpc.shim_pid(self.shim_address(id, namespace), id)
 
     def events(self, *topics):
         return Events(self, topics or ("/tasks/",))
@@ -117,8 +118,6 @@ class Events:
     """The daemon's events of our namespace since now, decoded, in their order."""
 
     def __init__(self, world, topics):
-        from wire import SCHEMA, decode
-
         self.seen, self.changed = [], threading.Condition()
         self.stream, envelopes = world.daemon.connection.subscribe([f'topic~="^{topic}"' for topic in topics])
 
@@ -145,7 +144,7 @@ class Events:
             events = [(kind, event) for kind, event in self.seen if event.container_id == id]
         return [(kind, event.get("exec_id") or event.get("id") or id) for kind, event in events]
 
-    def wait_for(self, kind, id, timeout=10, **fields):
+    def wait_for(self, kind, id, /, timeout=10, **fields):
         def found():
             for seen, event in self.seen:
                 if seen == kind and event.container_id == id and all(event[name] == value for name, value in fields.items()):
