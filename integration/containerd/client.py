@@ -108,16 +108,16 @@ class Service:
         self._connection, self._name = connection, name
         self._metadata = [("containerd-namespace", namespace)] if namespace else []
 
-    def later(self, method, timeout=120, **fields):
+    def later(self, method, timeout_of_call=120, /, **fields):
         request, response = METHODS[self._name][method]
         call = self._connection.channel.unary_unary(f"/{self._name}/{method}").future(
-            encode(request, fields), timeout=timeout, metadata=self._metadata, wait_for_ready=True
+            encode(request, fields), timeout=timeout_of_call, metadata=self._metadata, wait_for_ready=True
         )
         return Pending(method, call, response)
 
     def __getattr__(self, method):
-        def call(timeout=20, **fields):
-            return self.later(method, timeout=timeout, **fields).result(timeout + 1)
+        def call(timeout_of_call=20, **fields):
+            return self.later(method, timeout_of_call, **fields).result(timeout_of_call + 1)
 
         return call
 

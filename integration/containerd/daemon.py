@@ -28,7 +28,7 @@ disabled_plugins = [{disabled}]
   level = "{level}"
 [plugins."io.containerd.internal.v1.opt"]
   path = "{base}/opt"
-[plugins."io.containerd.internal.v1.restart"]
+[plugins."{restart}"]
   interval = "1s"
 """
 
@@ -36,12 +36,13 @@ CRI_2 = """
 [plugins."io.containerd.grpc.v1.cri"]
   sandbox_image = "{pause}"
   restrict_oom_score_adj = true
+  netns_mounts_under_state_dir = true
   stream_server_address = "127.0.0.1"
   stream_server_port = "0"
   {drain}
   [plugins."io.containerd.grpc.v1.cri".cni]
     bin_dir = "{base}/cni"
-    conf_dir = "{base}/cni"
+    conf_dir = "{base}/cni/net.d"
   [plugins."io.containerd.grpc.v1.cri".containerd]
     snapshotter = "{snapshotter}"
     default_runtime_name = "runc"
@@ -54,10 +55,11 @@ CRI_3 = """
     sandbox = "{pause}"
 [plugins."io.containerd.cri.v1.runtime"]
   restrict_oom_score_adj = true
+  netns_mounts_under_state_dir = true
   {drain}
   [plugins."io.containerd.cri.v1.runtime".cni]
     bin_dirs = ["{base}/cni"]
-    conf_dir = "{base}/cni"
+    conf_dir = "{base}/cni/net.d"
   [plugins."io.containerd.cri.v1.runtime".containerd]
     default_runtime_name = "runc"
 [plugins."io.containerd.grpc.v1.cri"]
@@ -73,6 +75,14 @@ RUNTIME = """
     {path}
     [plugins."{cri}".containerd.runtimes.{name}.options]
       {options}
+"""
+
+PLUGIN = """#!/bin/sh
+cat >/dev/null
+case $CNI_COMMAND in
+VERSION) echo '{"cniVersion": "1.0.0", "supportedVersions": ["0.3.1", "0.4.0", "1.0.0"]}' ;;
+ADD) echo '{"cniVersion": "0.4.0", "ips": [{"version": "4", "address": "10.222.0.2/24"}]}' ;;
+esac
 """
 
 # What the tests have no use for, and what would look for devices of the host.
@@ -104,6 +114,7 @@ class Daemon:
         self.path = f"{base}/bin:/usr/sbin:/usr/bin:/sbin:/bin"
         self.link("containerd-shim-runc-v2", shim)
         self.link("runc", runc)
+        self.network()
         self.configure()
 
     def link(self, name, target):
@@ -112,12 +123,23 @@ class Daemon:
             os.unlink(path)
         os.symlink(target, path)
 
+    def network(self):
+        """A plugin for pods with a network namespace: it does nothing, and says that they have an address."""
+        os.makedirs(self.base + "/cni/net.d")
+        for name in ("dummy", "loopback"):
+            with open(f"{self.base}/cni/{name}", "w") as f:
+                f.write(PLUGIN)
+            os.chmod(f"{self.base}/cni/{name}", 0o755)
+        with open(self.base + "/cni/net.d/10-dummy.conflist", "w") as f:
+            f.write('{"cniVersion": "0.4.0", "name": "dummy", "plugins": [{"type": "dummy"}]}')
+
     @property
     def address(self):
         return self.base + "/c.sock"
 
     def configure(self):
         values = {"base": self.base, "pause": images.PAUSE, "snapshotter": self.snapshotter, "level": self.level}
+        values["restart"] = "io.containerd.monitor.container.v1.restart" if self.version >= (2, 0) else "io.containerd.internal.v1.restart"
         values["drain"] = f'drain_exec_sync_io_timeout = "{DRAIN}"'
         new = self.version >= (2, 0)
         cri = "io.containerd.cri.v1.runtime" if new else "io.containerd.grpc.v1.cri"
@@ -152,7 +174,7 @@ class Daemon:
                 raise RuntimeError(f"containerd ended with {self.process.returncode}: {self.log_tail()}")
             try:
                 # A deadline that a loaded machine meets; a connection that is not there yet does not use it up.
-                return self.cri.Status(timeout=2)
+                return self.cri.Status(timeout_of_call=2)
             except (CallError, TimeoutError) as error:
                 if time.monotonic() > deadline:
                     raise RuntimeError(f"containerd is not ready: {error}: {self.log_tail()}") from None

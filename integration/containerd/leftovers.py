@@ -75,22 +75,25 @@ def _entries(*levels):
 class Place:
     """One daemon's places, and what is in them."""
 
-    def __init__(self, base, parent):
-        self.base, self.parent = base, parent
-        self.daemon = None
+    def __init__(self, base, parent, daemon):
+        self.base, self.parent, self.daemon = base, parent, daemon
         self.quiet = set()
         self.quiet = self.now()
 
     def now(self):
-        own = [self.daemon] if self.daemon else []
-        found = {f"process {pid}: {command}" for pid, command in processes(own).items()}
+        found = {f"process {pid}: {command}" for pid, command in processes([self.daemon.pid]).items()}
         found |= {f"mount {point}" for point in mounts([self.base, RUN])}
         found |= {f"cgroup {path}" for path in cgroups(self.parent)}
         found |= {f"socket {path}" for path in _entries(RUN + "/s", 1)}
         found |= {f"runtime state {path}" for path in _entries(RUN + "/runc", 2)}
         found |= {f"fifo {path}" for path in _entries(RUN + "/fifo", 1)}
-        found |= {f"bundle {path}" for path in _entries(self.base + "/state/io.containerd.runtime.v2.task", 2)}
+        found |= {f"bundle {path}" for path in self._bundles()}
         return found - self.quiet
+
+    def _bundles(self):
+        # A name with a dot is one that the daemon was about to remove when it was killed; it does not look at it again.
+        found = _entries(self.base + "/state/io.containerd.runtime.v2.task", 2)
+        return [path for path in found if not os.path.basename(path).startswith(".")]
 
     def settle(self, patience=10):
         """Waits until nothing is left; returns what still is."""

@@ -106,7 +106,9 @@ TTRPC = {
 CRI = {
     "Int64Value": "value=1:int",
     "UInt64Value": "value=1:uint",
-    "NamespaceOption": "network=1:uint pid=2:uint ipc=3:uint target_id=4:str",
+    "IDMapping": "host_id=1:uint container_id=2:uint length=3:uint",
+    "UserNamespace": "mode=1:uint uids=2:[IDMapping] gids=3:[IDMapping]",
+    "NamespaceOption": "network=1:uint pid=2:uint ipc=3:uint target_id=4:str userns_options=5:UserNamespace",
     "SandboxSecurity": "namespace_options=1:NamespaceOption privileged=6:bool",
     "LinuxPodSandboxConfig": "cgroup_parent=1:str security_context=2:SandboxSecurity",
     "PodSandboxMetadata": "name=1:str uid=2:str namespace=3:str attempt=4:uint",

@@ -139,7 +139,7 @@ class Process:
         self.err = None if self.tty else Reader(self.paths["stderr"], **reader)
 
     def start(self, timeout=20):
-        self.pid = self.tasks.Start(container_id=self.id, exec_id=self.exec_id, timeout=timeout).pid
+        self.pid = self.tasks.Start(container_id=self.id, exec_id=self.exec_id, timeout_of_call=timeout).pid
         return self
 
     def write(self, data):
@@ -160,7 +160,7 @@ class Process:
 
     def wait(self, timeout=20):
         """The exit status."""
-        return self.tasks.Wait(container_id=self.id, exec_id=self.exec_id, timeout=timeout).exit_status
+        return self.tasks.Wait(container_id=self.id, exec_id=self.exec_id, timeout_of_call=timeout).exit_status
 
     def state(self):
         return self.tasks.Get(container_id=self.id, exec_id=self.exec_id).process
@@ -202,7 +202,7 @@ class Exec(Process):
         return self
 
     def delete(self, timeout=20):
-        return self.tasks.DeleteProcess(container_id=self.id, exec_id=self.exec_id, timeout=timeout)
+        return self.tasks.DeleteProcess(container_id=self.id, exec_id=self.exec_id, timeout_of_call=timeout)
 
     def finish(self, timeout=20):
         """Starts it, waits and deletes; its status."""
@@ -249,7 +249,7 @@ class Task(Process):
         self.open_streams(**reader)
         paths = {name: path for name, path in self.paths.items() if path}
         request = {"container_id": self.id, "rootfs": self.mounts, "terminal": self.tty, "options": self.options, **paths}
-        self.pid = self.tasks.Create(timeout=timeout, **request).pid
+        self.pid = self.tasks.Create(timeout_of_call=timeout, **request).pid
         return self
 
     def run(self):
@@ -262,7 +262,7 @@ class Task(Process):
         return made.add(**reader)
 
     def delete(self, timeout=20):
-        return self.tasks.Delete(container_id=self.id, timeout=timeout)
+        return self.tasks.Delete(container_id=self.id, timeout_of_call=timeout)
 
     def pids(self):
         found = {}
@@ -282,7 +282,7 @@ class Task(Process):
         """Ends and removes all of it, in whatever state it is."""
         for _ in range(3):
             try:
-                self.tasks.Delete(container_id=self.id, timeout=12)
+                self.tasks.Delete(container_id=self.id, timeout_of_call=12)
                 break
             except CallError as error:
                 if error.not_found:
@@ -294,7 +294,7 @@ class Task(Process):
     def _kill_quietly(self):
         for call in (self.tasks.Resume, lambda **id: self.tasks.Kill(signal=9, all=True, **id), self.tasks.Wait):
             try:
-                call(container_id=self.id, timeout=5)
+                call(container_id=self.id, timeout_of_call=5)
             except (CallError, TimeoutError):
                 pass
 

@@ -136,7 +136,7 @@ def inside(args, runner):
     daemon.import_images(base + "/images.tar")
     daemon.stop()
     daemon.keep()
-    place = Place(base, parent)
+    place = Place(base, parent, daemon)
     daemon.start()
     name = ("shim-" if args.shim else "reference-") + version
     differences = runner.Differences(HERE + "/differences.txt", name)

@@ -200,7 +200,7 @@ class Runner:
 
     def run(self, only):
         for name, function, applies, limit in TESTS:
-            if applies(self.daemon.version) and any(fnmatch.fnmatch(name, f"*{pattern}*") for pattern in only):
+            if applies(self.daemon.version) and any(fnmatch.fnmatch(name.lower(), f"*{pattern.lower()}*") for pattern in only):
                 self.one(name, function, limit)
 
     def one(self, name, function, limit):
@@ -235,7 +235,6 @@ class Runner:
         problems = world.close()
         if not error and problems:
             error = "cleaning up: " + "; ".join(problems)
-        self.place.daemon = self.daemon.pid
         left = self.place.settle(0.1 if error else 10)
         if not error and left:
             error = "left behind: " + "; ".join(left)

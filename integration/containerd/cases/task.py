@@ -427,23 +427,39 @@ def longest_namespace(world):
     task.forget()
 
 
-@test("TestShimDoesNotLeakPipes")
-def descriptors_of_execs(world):
+def descriptors(shim):
+    """What a shim has open, but for its sockets and the kernel's own."""
+    names = (link(f"/proc/{shim}/fd/{fd}") for fd in os.listdir(f"/proc/{shim}/fd"))
+    return sorted(name for name in names if not name.startswith(("anon_inode", "socket", "/proc")))
+
+
+def execs_leave_no_descriptors(world, number, **streams):
     task = world.task(["/bin/sleep", "1000"]).run()
     shim = world.shim(task.id)
-
-    def descriptors():
-        names = (link(f"/proc/{shim}/fd/{fd}") for fd in os.listdir(f"/proc/{shim}/fd"))
-        return sorted(name for name in names if not name.startswith(("anon_inode", "socket", "/proc")))
-
     task.exec(["/bin/true"]).finish()
-    before = descriptors()
-    for number in range(count(6, 200)):
-        task.exec(["/bin/true"], tty=number % 2 == 1, stdin=number % 3 == 1).finish()
+    before = descriptors(shim)
+    for _ in range(number):
+        task.exec(["/bin/true"], **streams).finish()
     try:
-        eventually(lambda: descriptors() == before)
+        eventually(lambda: descriptors(shim) == before, 5)
     except AssertionError:
-        equal(descriptors(), before)
+        equal(descriptors(shim), before)
+
+
+@test("TestShimDoesNotLeakPipes")
+def descriptors_of_execs(world):
+    execs_leave_no_descriptors(world, count(6, 200))
+
+
+@test()
+def descriptors_of_terminals(world):
+    execs_leave_no_descriptors(world, count(6, 200), tty=True)
+
+
+@test()
+def descriptors_of_stdin(world):
+    """A process that never read its stdin, and a client that never wrote."""
+    execs_leave_no_descriptors(world, count(6, 200), stdin=True)
 
 
 @test("TestShimDoesNotLeakSockets")
@@ -549,7 +565,7 @@ def process_of_an_exec(world):
 @test()
 def signals_are_fresh(world):
     """The shim's signals are not the container's: mask and dispositions are those of a fresh process."""
-    task = world.task("cat /proc/self/status").run()
+    task = world.task(["/bin/cat", "/proc/self/status"]).run()
     equal(task.wait(), 0)
     for line in task.out.wait_end().splitlines():
         name, _, value = line.partition(":")
