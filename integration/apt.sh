@@ -80,3 +80,16 @@ unpack_packages() {
 	done
 	rm -rf "$apt_dir/cache/archives"
 }
+
+# relocate BINARY ROOT: make it use ROOT's loader and libraries. A static binary needs nothing.
+relocate() {
+	local interpreter path="" d loader
+	interpreter=$(patchelf --print-interpreter "$1" 2>/dev/null) || return 0
+	for d in "$2"/lib/*-linux-gnu "$2"/usr/lib/*-linux-gnu "$2"/lib "$2"/usr/lib; do
+		[ -d "$d" ] && path=$path:$d
+	done
+	# Debian moved the loader to /usr/lib64 and made /lib64 a link in another package.
+	loader=$(find "$2" -name "$(basename "$interpreter")" | head -1)
+	[ -n "$loader" ] || { echo "no loader $interpreter below $2" >&2; return 1; }
+	patchelf --set-interpreter "$(realpath "$loader")" --force-rpath --set-rpath "${path#:}" "$1"
+}

@@ -63,21 +63,6 @@ fetch_debian() {
 	echo "$name $short $dir/$name" >>"$dest/list.new"
 }
 
-# relocate BINARY ROOT: make it use ROOT's loader and libraries. A static binary needs nothing.
-relocate() {
-	local interpreter
-	interpreter=$(patchelf --print-interpreter "$1" 2>/dev/null) || return 0
-	local path="" d
-	for d in "$2"/lib/*-linux-gnu "$2"/usr/lib/*-linux-gnu "$2"/lib "$2"/usr/lib; do
-		[ -d "$d" ] && path=$path:$d
-	done
-	# Debian moved the loader to /usr/lib64 and made /lib64 a link in another package.
-	local loader
-	loader=$(find "$2" -name "$(basename "$interpreter")" | head -1)
-	[ -n "$loader" ] || { say "no loader $interpreter below $2"; return 1; }
-	patchelf --set-interpreter "$(realpath "$loader")" --force-rpath --set-rpath "${path#:}" "$1"
-}
-
 fetch_youki() {
 	local dir=$dest/youki-$youki_version
 	if [ ! -x "$dir/youki" ]; then
