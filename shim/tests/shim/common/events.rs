@@ -3,7 +3,7 @@
 use std::fmt;
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::PathBuf;
-use std::sync::{Arc, Condvar, Mutex};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
 use dunnage_shim::proto::events::{
@@ -102,7 +102,7 @@ impl Events {
 
     /// The daemon dies: no socket, no connections.
     pub fn stop(&self) {
-        let mut state = self.state.0.lock().unwrap();
+        let mut state = self.lock();
         state.time += 1;
         for stream in state.connections.iter_mut().filter_map(Option::take) {
             let _ = stream.shutdown(std::net::Shutdown::Both);
@@ -113,17 +113,22 @@ impl Events {
         std::fs::remove_file(&self.path).unwrap();
     }
 
+    /// A test that fails while it looks must still be able to tell.
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     pub fn mood(&self, mood: Mood) {
-        self.state.0.lock().unwrap().mood = mood;
+        self.lock().mood = mood;
     }
 
     /// How many connections there ever were.
     pub fn connections(&self) -> usize {
-        self.state.0.lock().unwrap().connections.len()
+        self.lock().connections.len()
     }
 
     pub fn all(&self) -> Vec<Event> {
-        self.state.0.lock().unwrap().events.clone()
+        self.lock().events.clone()
     }
 
     /// All by now, in short: `start c1`, `exit c1 e1 0`.
@@ -148,9 +153,9 @@ impl Events {
 
     #[track_caller]
     pub fn when<T>(&self, what: &str, condition: impl Fn(&[Event]) -> Option<T>) -> T {
-        let (lock, told) = &*self.state;
+        let told = &self.state.1;
         let end = Instant::now() + patience(15);
-        let mut state = lock.lock().unwrap();
+        let mut state = self.lock();
         loop {
             if let Some(found) = condition(&state.events) {
                 return found;
