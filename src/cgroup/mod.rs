@@ -40,7 +40,7 @@ pub mod watch;
 pub use create::{Cgroup, Denied};
 pub use devices::DeviceList;
 pub use dir::Dir;
-pub use host::Host;
+pub use host::{Host, Membership};
 pub use owned::{OwnedCgroup, has_frozen_below, is_frozen, is_told_to_freeze};
 pub use paths::Paths;
 pub use restore::Before;

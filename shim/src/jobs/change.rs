@@ -1,13 +1,20 @@
 //! What is done to a container that exists: signals to all of it, freezing, new limits, images.
 
+use std::path::{Path, PathBuf};
+
 use dunnage::container::{Container, is_not_running};
 use dunnage::error::Error;
 use dunnage::spec::parse;
 use dunnage::update::Request;
 
+use super::other;
 use super::{Outcome, Whose, oci};
+use crate::external::Checkpoint;
 use crate::proto::options::CheckpointOptions;
 use crate::ttrpc::Failure;
+
+/// gRPC's number, see [`Failure::not_found`].
+const NOT_FOUND: i32 = 5;
 
 fn open(whose: &Whose) -> Result<Container, Failure> {
     Container::open(&whose.root, &whose.id).map_err(|e| gone(&e).unwrap_or_else(|| e.into()))
@@ -20,6 +27,12 @@ fn gone(e: &Error) -> Option<Failure> {
 
 /// Every process is killed; that there is none left is no fault.
 pub fn kill_all(whose: &Whose) -> Result<Outcome, Failure> {
+    if let Some(runtime) = other::runtime(whose)? {
+        return match other::kill(&runtime, whose, libc::SIGKILL, true) {
+            Err(failure) if failure.code == NOT_FOUND => Ok(Outcome::default()),
+            killed => killed,
+        };
+    }
     match open(whose)?.kill_all() {
         Err(e) if !is_not_running(&e) => Err(oci("killall", &e)),
         _ => Ok(Outcome::default()),
@@ -28,6 +41,9 @@ pub fn kill_all(whose: &Whose) -> Result<Outcome, Failure> {
 
 /// A signal for the first process, or for all.
 pub fn kill(whose: &Whose, signal: i32, all: bool) -> Result<Outcome, Failure> {
+    if let Some(runtime) = other::runtime(whose)? {
+        return other::kill(&runtime, whose, signal, all);
+    }
     let container = open(whose)?;
     if all && signal == libc::SIGKILL {
         return kill_all(whose);
@@ -54,18 +70,30 @@ fn signal_all(container: &Container, signal: i32) -> Result<(), Error> {
 
 /// Freezes it.
 pub fn pause(whose: &Whose) -> Result<Outcome, Failure> {
+    if let Some(runtime) = other::runtime(whose)? {
+        runtime.pause(&whose.id)?;
+        return Ok(Outcome::default());
+    }
     open(whose)?.pause().map_err(|e| oci("pause", &e))?;
     Ok(Outcome::default())
 }
 
 /// Thaws it.
 pub fn resume(whose: &Whose) -> Result<Outcome, Failure> {
+    if let Some(runtime) = other::runtime(whose)? {
+        runtime.resume(&whose.id)?;
+        return Ok(Outcome::default());
+    }
     open(whose)?.resume().map_err(|e| oci("resume", &e))?;
     Ok(Outcome::default())
 }
 
 /// New limits.
 pub fn update(whose: &Whose, resources: &[u8]) -> Result<Outcome, Failure> {
+    if let Some(runtime) = other::runtime(whose)? {
+        runtime.update(&whose.id, resources)?;
+        return Ok(Outcome::default());
+    }
     let resources = parse::resources(resources).map_err(|e| Failure::invalid(&e))?;
     let request = Request { resources, ..Request::default() };
     dunnage::update::update(&open(whose)?, request).map_err(|e| oci("update", &e))?;
@@ -73,6 +101,26 @@ pub fn update(whose: &Whose, resources: &[u8]) -> Result<Outcome, Failure> {
 }
 
 /// An image of it, by CRIU.
-pub fn checkpoint(_whose: &Whose, _path: &str, _options: &CheckpointOptions) -> Result<Outcome, Failure> {
-    Err(Failure::unimplemented("checkpoint: CRIU is not supported"))
+pub fn checkpoint(whose: &Whose, path: &str, options: &CheckpointOptions) -> Result<Outcome, Failure> {
+    let Some(runtime) = other::runtime(whose)? else {
+        return Err(Failure::unimplemented("checkpoint: CRIU is not supported"));
+    };
+    let given = !options.work_path.is_empty();
+    let work = if given { PathBuf::from(&options.work_path) } else { whose.bundle.join("work/criu-work") };
+    let saved = runtime.checkpoint(
+        &whose.id,
+        &Checkpoint {
+            image_path: Path::new(path),
+            work_path: &work,
+            parent_path: Some(options.parent_path.as_str()).filter(|parent| !parent.is_empty()),
+            leave_running: !options.exit,
+            tcp_established: options.open_tcp,
+            ext_unix_sk: options.external_unix_sockets,
+            shell_job: options.terminal,
+            file_locks: options.file_locks,
+            manage_cgroups_mode: Some(options.cgroups_mode.as_str()).filter(|mode| !mode.is_empty()),
+            empty_ns: &options.empty_namespaces,
+        },
+    );
+    saved.map(|()| Outcome::default()).map_err(Failure::from)
 }

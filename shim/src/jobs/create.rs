@@ -8,6 +8,7 @@ use dunnage::error::Error;
 use dunnage::launch::create::{Arguments, create_here};
 use nix::sys::stat::Mode;
 
+use super::other;
 use super::stdio::{self, Stdio};
 use super::{Given, Outcome, Place, Streams, Whose, oci};
 use crate::bundle::{self, Bundle};
@@ -56,8 +57,9 @@ fn make(whose: &Whose, request: &CreateTaskRequest, given: &mut Given) -> Result
     let owner = (whose.options.io_uid, whose.options.io_gid);
     let Stdio { logger, ours } = stdio::prepare(&streams, &whose.id, &whose.namespace, owner)?;
     given.extend(ours);
-    if options::external(&whose.options).is_some() {
-        return Err(Failure::unimplemented("another runtime"));
+    if let Some(runtime) = other::runtime(whose)? {
+        let outcome = other::create(&runtime, whose, request.terminal, given)?;
+        return Ok(Outcome { logger, ..outcome });
     }
     let Rootless { euid, cgroups } = dunnage::cli::root::rootless(&dunnage::cli::Global::default())?;
     let arguments = Arguments {
@@ -89,6 +91,10 @@ fn known(root: &Path, id: &str) -> Result<(std::collections::BTreeMap<String, St
 
 /// Lets the first process go.
 pub fn start(whose: &Whose) -> Result<Outcome, Failure> {
+    if let Some(runtime) = other::runtime(whose)? {
+        runtime.start(&whose.id)?;
+        return Ok(Outcome::default());
+    }
     dunnage::launch::start::start(&whose.root, &whose.id).map_err(|e| oci("start", &e))?;
     Ok(Outcome::default())
 }

@@ -3,6 +3,7 @@
 use dunnage::launch::exec::{Arguments, Target, exec_here};
 use dunnage::spec::parse;
 
+use super::other;
 use super::stdio::{self, Stdio};
 use super::{Given, Outcome, Place, Streams, Whose, oci};
 use crate::ttrpc::Failure;
@@ -21,6 +22,10 @@ pub fn exec(
     process.terminal = streams.terminal;
     let Stdio { logger, ours } = stdio::prepare(streams, exec_id, &whose.namespace, owner)?;
     given.extend(ours);
+    if let Some(runtime) = other::runtime(whose)? {
+        let outcome = other::exec(&runtime, whose, exec_id, spec, streams.terminal, given)?;
+        return Ok(Outcome { logger, ..outcome });
+    }
     let arguments = Arguments {
         root: whose.root.clone(),
         id: whose.id.clone(),

@@ -6,6 +6,7 @@ pub mod change;
 pub mod create;
 pub mod delete;
 pub mod exec;
+pub mod other;
 pub mod stdio;
 
 use std::collections::BTreeMap;

@@ -16,8 +16,10 @@ use super::start::{annotations, group};
 use crate::args::Args;
 use crate::bundle::{self, Bundle};
 use crate::client::Client;
+use crate::external;
 use crate::mounts;
 use crate::options;
+use crate::program;
 use crate::proto::task::{DeleteResponse, ProcessRequest, StateResponse};
 use crate::proto::{Message, Timestamp};
 
@@ -102,7 +104,7 @@ fn remove(args: &Args, id: &str, bundle: &Path, files: Option<&Bundle>) -> Resul
     let root = options::state_root(&options, &args.namespace);
     if let Some(binary) = options::external(&options) {
         // Ours reads what runc has written, too; what another one keeps, only it knows.
-        delete_by(binary, &root, id);
+        delete_by(binary, &root, bundle, id);
     }
     container::delete(&root, id, true)?;
     let rootfs = bundle.join("rootfs");
@@ -114,7 +116,15 @@ fn remove(args: &Args, id: &str, bundle: &Path, files: Option<&Bundle>) -> Resul
     Ok(())
 }
 
-fn delete_by(_binary: &str, _root: &Path, _id: &str) {}
+fn delete_by(binary: &str, root: &Path, bundle: &Path, id: &str) {
+    let deleted = external::find(binary).and_then(|binary| {
+        let (root, log, env) = (root.to_owned(), bundle.join("log.json"), program::inherited_env());
+        external::Runtime { binary, root, systemd_cgroup: false, log, env }.delete(id, true)
+    });
+    if let Err(e) = deleted {
+        log::warn(e);
+    }
+}
 
 /// The others of the group, whose shim was this one's.
 fn remove_group(args: &Args, id: &str, files: &Bundle) {

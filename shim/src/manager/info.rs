@@ -2,12 +2,16 @@
 
 use std::collections::BTreeMap;
 use std::ffi::OsStr;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use dunnage::error::Result;
 
 use super::{input, print};
+use crate::external;
+use crate::options;
+use crate::program;
 use crate::proto::bootstrap::{RuntimeInfo, RuntimeVersion};
+use crate::proto::options::RuncOptions;
 use crate::proto::{Any, Message};
 
 /// The version of the project.
@@ -20,18 +24,27 @@ pub const VERSION: &str = env!("CARGO_PKG_VERSION");
 pub fn info() -> Result<()> {
     let bytes = input()?;
     let options = Any::decode(&bytes).ok().filter(|any| !any.type_url.is_empty());
-    let features = dunnage::cli::features::document()?;
+    let features = features(&options::of_any(options.as_ref()).unwrap_or_default())?;
     let info = RuntimeInfo {
         name: "io.containerd.runc.v2".into(),
         version: Some(RuntimeVersion { version: VERSION.into(), revision: dunnage::cli::version::commit().into() }),
         options,
         features: Some(Any {
             type_url: "types.containerd.io/opencontainers/runtime-spec/1/features/Features".into(),
-            value: features.into_bytes(),
+            value: features,
         }),
         annotations: BTreeMap::new(),
     };
     print(&info.encode())
+}
+
+/// Ours, or those of another runtime: that it does not tell any is no fault, that it is not there is one.
+fn features(options: &RuncOptions) -> Result<Vec<u8>> {
+    let Some(name) = options::external(options) else { return Ok(dunnage::cli::features::document()?.into_bytes()) };
+    let (root, log) = (options::state_root(options, ""), PathBuf::new());
+    let binary = external::find(name)?;
+    let runtime = external::Runtime { binary, root, systemd_cgroup: false, log, env: program::inherited_env() };
+    Ok(runtime.features().unwrap_or_default())
 }
 
 /// `-v`: for people.

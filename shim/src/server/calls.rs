@@ -133,8 +133,8 @@ impl Server {
             Phase::Stopped => Vec::new(),
             _ => match OwnedCgroup::new(&self.host, &container.cgroups) {
                 Ok(Some(cgroup)) => cgroup.pids().unwrap_or_default(),
-                Ok(None) => Vec::new(),
-                Err(e) => return Err(e.into()),
+                // Another runtime has put it where it is not alone.
+                Ok(None) | Err(_) => Vec::new(),
             },
         };
         if pids.is_empty() {
