@@ -107,7 +107,11 @@ pub fn prepare(streams: &Streams, id: &str, namespace: &str, owner: (u32, u32)) 
         // Whatever of it has no stream; and a terminal's process has it until it opens the terminal.
         fork::install(null.as_raw_fd(), number).map_err(|e| Error::sys("dup2", e))?;
     }
-    let opening = |e: Error| Failure::unknown(format_args!("failed to start io pipe copy: {e}"));
+    let opening = |e: Error| {
+        let failure = Failure::unknown(format_args!("failed to start io pipe copy: {e}"));
+        // The client's own patience has ended, too.
+        if e.errno() == Some(Errno::ETIMEDOUT) { Failure::deadline(failure.message) } else { failure }
+    };
     let deadline = Instant::now().checked_add(PATIENCE);
     if !streams.stdin.is_empty() {
         let path = streams.stdin.strip_prefix("fifo://").unwrap_or(&streams.stdin);

@@ -7,14 +7,21 @@ use dunnage::sys::pidfd::PidFd;
 use nix::errno::Errno;
 
 use super::poll::Token;
-use super::pump::{Progress, Pump};
+use super::pump::{Keep, Progress, Pump};
 use super::{Server, Timer};
 use crate::jobs::{Given, Place};
 
 /// The first look whether the client has read the rest; the next ones come later and later.
 const FIRST_LOOK: Duration = Duration::from_millis(1);
-const LAST_LOOK: Duration = Duration::from_millis(100);
-/// How long a deletion waits for a reader of a fifo that has none.
+const LAST_LOOK: Duration = Duration::from_secs(1);
+/// The output of an exec is for the client that asked for it. One that has gone does not come back for it.
+const LOOKS_FOR_EXEC: u32 = 70;
+/// While a deletion waits for it.
+const HURRIED_LOOK: Duration = Duration::from_millis(5);
+/// How long a deletion waits for a reader to read what lies in the fifo: a client that closes its end when it has the answer has lost the
+/// rest.
+const UNREAD: Duration = Duration::from_secs(2);
+/// The same where nobody reads the fifo: a daemon that comes back asks for the end of a container, and opens its fifos beside that.
 const NO_READER: Duration = Duration::from_millis(500);
 /// How long it waits for a process that has left its output to another one.
 const HELD: Duration = Duration::from_secs(10);
@@ -34,6 +41,7 @@ pub struct Flow {
     /// Its source has ended, and what lies in the fifo is not read yet.
     pub ended: bool,
     look: Duration,
+    looks: u32,
 }
 
 impl Server {
@@ -94,7 +102,7 @@ impl Server {
     pub(super) fn add_flow(&mut self, container: u32, exec_id: &str, pump: Pump) -> u32 {
         let number = self.number();
         self.listen_to(number, &pump);
-        let flow = Flow { pump, container, exec_id: exec_id.into(), ended: false, look: FIRST_LOOK };
+        let flow = Flow { pump, container, exec_id: exec_id.into(), ended: false, look: FIRST_LOOK, looks: 0 };
         self.flows.insert(number, flow);
         number
     }
@@ -128,14 +136,10 @@ impl Server {
         }
         self.poll.remove(flow.pump.to());
         self.poll.remove(flow.pump.from());
-        flow.pump.only_write();
+        // Of an exec the client is there, or nobody will ever read it. A container's output may be read by a daemon that comes back.
+        flow.pump.finish(if flow.exec_id.is_empty() { Keep::Writer } else { Keep::Reader });
         flow.ended = true;
-        let deleting = match self.containers.get(&flow.container).map(|c| (c, c.process(&flow.exec_id))) {
-            // Nobody will ask for an exec's output after the client that it was for.
-            Some((_, Ok(process))) => !process.exec_id.is_empty() || !process.deleters.is_empty(),
-            _ => true,
-        };
-        if flow.pump.unread() == 0 || (deleting && flow.pump.has_reader()) {
+        if flow.pump.unread() == 0 {
             return self.close_flow(number);
         }
         self.set_timer(FIRST_LOOK, Timer::Linger(number));
@@ -143,10 +147,14 @@ impl Server {
 
     pub(super) fn linger(&mut self, number: u32) {
         let Some(flow) = self.flows.get_mut(&number) else { return };
-        if flow.pump.unread() == 0 {
+        flow.looks = flow.looks.saturating_add(1);
+        let given_up = !flow.exec_id.is_empty() && flow.looks > LOOKS_FOR_EXEC;
+        if flow.pump.unread() == 0 || given_up {
             return self.close_flow(number);
         }
-        flow.look = flow.look.saturating_mul(2).min(LAST_LOOK);
+        let process = self.containers.get(&flow.container).and_then(|c| c.process(&flow.exec_id).ok());
+        let hurried = process.is_none_or(|process| !process.deleters.is_empty());
+        flow.look = flow.look.saturating_mul(2).min(if hurried { HURRIED_LOOK } else { LAST_LOOK });
         let look = flow.look;
         self.set_timer(look, Timer::Linger(number));
     }
@@ -168,17 +176,24 @@ impl Server {
         }
     }
 
-    /// Its process is deleted: what is read needs us no longer. The result is how long to wait for the others.
+    /// Its process is deleted. The result is how long to wait for its output.
     pub(super) fn hurry_outputs(&mut self, container: u32, exec_id: &str) -> Duration {
         let Some(Ok(process)) = self.containers.get(&container).map(|c| c.process(exec_id)) else {
             return Duration::ZERO;
         };
-        let mut grace = NO_READER;
-        for number in process.pumps.outputs().collect::<Vec<_>>() {
-            match self.flows.get(&number) {
-                Some(flow) if flow.ended && flow.pump.has_reader() => self.close_flow(number),
-                Some(flow) if !flow.ended => grace = HELD,
-                _ => {}
+        let flows: Vec<u32> = process.pumps.outputs().collect();
+        let mut grace = Duration::ZERO;
+        for number in flows {
+            let Some(flow) = self.flows.get_mut(&number) else { continue };
+            let wait = match (flow.ended, flow.pump.has_reader()) {
+                (false, _) => HELD,
+                (true, true) => UNREAD,
+                (true, false) => NO_READER,
+            };
+            grace = grace.max(wait);
+            if flow.ended {
+                flow.look = FIRST_LOOK;
+                self.linger(number);
             }
         }
         grace

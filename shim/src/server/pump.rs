@@ -31,6 +31,15 @@ pub enum Progress {
     Ended,
 }
 
+/// Which end of a fifo is kept until what lies in it is read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Keep {
+    /// A reader that comes later still finds somebody to open it with; one that is there does not see the end yet.
+    Writer,
+    /// The reader that is there sees the end at once.
+    Reader,
+}
+
 /// How the two are connected.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Way {
@@ -219,19 +228,20 @@ impl Pump {
         }
     }
 
-    /// Gives up our reader of the fifo; from here on nothing is written to it. A pipe without readers keeps what is in it as long as
+    /// The source has ended: nothing is written to the fifo any more, and one of our two ends goes. A pipe keeps what is in it as long as
     /// anybody has it open.
-    pub fn only_write(&mut self) {
+    pub fn finish(&mut self, keep: Keep) {
         if self.input || !is_fifo(self.to.as_fd()) {
             return;
         }
+        let flags = if keep == Keep::Writer { OFlag::O_WRONLY } else { OFlag::O_RDONLY };
         let path = format!("/proc/self/fd/{}", self.to.as_raw_fd());
-        if let Ok(writer) = files::open(path.as_str(), OFlag::O_WRONLY | OFlag::O_NONBLOCK) {
-            self.to = writer;
+        if let Ok(end) = files::open(path.as_str(), flags | OFlag::O_NONBLOCK) {
+            self.to = end;
         }
     }
 
-    /// After [`Pump::only_write`]: whether somebody reads the fifo.
+    /// With the writer alone: whether somebody reads the fifo.
     pub fn has_reader(&self) -> bool {
         let mut fds = [PollFd::new(self.to.as_fd(), PollFlags::POLLOUT)];
         match poll(&mut fds, PollTimeout::ZERO) {
@@ -332,7 +342,7 @@ mod tests {
         process.write_all(b"last words").unwrap();
         drop(process);
         assert_eq!(until_it_waits(&mut pump), Progress::Ended);
-        pump.only_write();
+        pump.finish(Keep::Writer);
         assert_eq!((pump.has_reader(), pump.unread()), (false, 10));
         let mut late = std::fs::OpenOptions::new().read(true).open(&path).unwrap();
         assert!(pump.has_reader());
