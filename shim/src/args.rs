@@ -17,6 +17,8 @@ pub struct Args {
     pub bundle: PathBuf,
     /// `-socket`: the server listens there itself.
     pub socket: PathBuf,
+    /// `-resume`: the descriptor of a table that the server goes on with; only for us.
+    pub resume: Option<i32>,
     /// `-debug`
     pub debug: bool,
     /// `-v`, `-version`
@@ -47,6 +49,8 @@ pub const USAGE: &str = "\
     \tnamespace that owns the shim
   -publish-binary string
     \tpath to publish binary (used for publishing events)
+  -resume int
+    	descriptor of the table of a server that is upgraded (internal)
   -socket string
     \tsocket path to serve
   -v\tshow the shim version and exit
@@ -104,7 +108,10 @@ impl Args {
             };
             return Ok(());
         }
-        if !matches!(name, "namespace" | "id" | "address" | "publish-binary" | "bundle" | "socket" | "debug-socket") {
+        if !matches!(
+            name,
+            "namespace" | "id" | "address" | "publish-binary" | "bundle" | "socket" | "debug-socket" | "resume"
+        ) {
             return Err(format!("flag provided but not defined: -{name}"));
         }
         let value = match value {
@@ -117,6 +124,10 @@ impl Args {
             "address" => self.address = value,
             "bundle" => self.bundle = value.into(),
             "socket" => self.socket = value.into(),
+            "resume" => {
+                let fd = value.parse().map_err(|_| format!("invalid value {value:?} for flag -resume: parse error"))?;
+                self.resume = Some(fd);
+            }
             // Events go to the ttrpc socket, and there is nothing to debug over a socket of its own.
             _ => {}
         }

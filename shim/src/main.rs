@@ -51,6 +51,11 @@ fn mode(argv0: &std::ffi::OsStr, args: &Args) -> Result<()> {
     if args.info {
         return manager::info::info();
     }
+    match args.action.as_str() {
+        "upgrade" => return manager::upgrade::run(args),
+        "read-table" => return server::upgrade::read_table(),
+        _ => {}
+    }
     if args.namespace.is_empty() {
         return Err(Error::new("shim namespace cannot be empty"));
     }

@@ -185,6 +185,11 @@ impl OomWatch {
         self.kills
     }
 
+    /// As a watch before this one has seen them.
+    pub fn set_kills(&mut self, kills: u64) {
+        self.kills = kills;
+    }
+
     /// Whether the kernel has killed for want of memory since the last call. To be called when the watch wakes, and once more before
     /// the exit of init is told: the kernel counts a kill before it kills, but wakes us some time after.
     pub fn check(&mut self) -> bool {

@@ -4,6 +4,7 @@ pub mod delete;
 pub mod info;
 pub mod socket;
 pub mod start;
+pub mod upgrade;
 
 use std::io::Read;
 

@@ -21,9 +21,9 @@ use dunnage::cgroup::{Dir, Host, OwnedCgroup, Paths, huge_page_sizes};
 use dunnage::error::{Errno, Error, Result};
 use nix::fcntl::OFlag;
 
-use crate::proto::Any;
 use crate::proto::metrics::v1::{RdmaEntry, RdmaStat};
 use crate::proto::metrics::{v1 as proto_v1, v2 as proto_v2};
+use crate::proto::{Any, Message};
 
 /// What there is to tell of a cgroup that is gone. Its code is NOT_FOUND: see [`is_gone`].
 pub const GONE: &str = "cgroup does not exist: not found";
@@ -110,6 +110,19 @@ impl Meter {
     /// counters could be remembered.
     pub fn remember_kills(&mut self, kills: u64) {
         self.kills = self.kills.max(kills);
+    }
+
+    /// What is remembered, for a program that goes on.
+    pub fn remembered(&self) -> Option<Any> {
+        self.recall().map(Metrics::into_any)
+    }
+
+    /// What the meter before this one has remembered.
+    pub fn take_over(&mut self, remembered: &Any) {
+        let v1 = || proto_v1::Metrics::decode(&remembered.value).map(Metrics::V1);
+        let v2 = || proto_v2::Metrics::decode(&remembered.value).map(Metrics::V2);
+        let metrics = if remembered.type_name() == proto_v1::TYPE { v1() } else { v2() };
+        self.remembered = metrics.ok().map(Box::new);
     }
 
     /// `None` if the cgroup is gone.

@@ -6,6 +6,7 @@ pub mod bootstrap;
 pub mod events;
 pub mod metrics;
 pub mod options;
+pub mod table;
 pub mod task;
 pub mod ttrpc;
 

@@ -49,8 +49,14 @@ impl Server {
     }
 
     fn dispatch(&mut self, caller: Caller, request: &Request) -> Result<Option<Answer>, Failure> {
+        if request.service == super::upgrade::SERVICE {
+            return self.own_call(caller, request).map(|()| None);
+        }
         if !SERVICES.contains(&request.service.as_str()) {
             return Err(Failure::unimplemented(format_args!("service {}", request.service)));
+        }
+        if self.defers(caller, request) {
+            return Ok(None);
         }
         match request.method.as_str() {
             "State" => self.state(&decode(request)?),

@@ -180,7 +180,7 @@ impl Server {
     }
 
     /// Gives a process's output the time that it has.
-    fn drain(&mut self, number: u32, exec_id: &str) {
+    pub(super) fn drain(&mut self, number: u32, exec_id: &str) {
         let grace = self.hurry_outputs(number, exec_id).min(DRAIN);
         self.set_timer(grace, Timer::Drained(number, exec_id.into()));
     }
@@ -240,11 +240,21 @@ impl Server {
 
     /// Calls that had to wait.
     fn run_queue(&mut self, number: u32) {
+        // They go with the table.
+        if self.upgrade.is_some() {
+            return;
+        }
         while let Some(container) = self.containers.get_mut(&number).filter(|container| container.busy == Busy::No)
             && let Some((caller, request)) = container.queue.pop_front()
         {
             self.call(caller, request);
         }
+    }
+
+    /// Calls that had to wait for the upgrade.
+    pub(super) fn run_all_queues(&mut self) {
+        let numbers: Vec<u32> = self.containers.keys().copied().collect();
+        numbers.into_iter().for_each(|number| self.run_queue(number));
     }
 
     /// What came of a job.

@@ -44,6 +44,13 @@ pub struct Flow {
     looks: u32,
 }
 
+impl Flow {
+    /// Of a process.
+    pub fn new(pump: Pump, container: u32, exec_id: String, ended: bool) -> Flow {
+        Flow { pump, container, exec_id, ended, look: FIRST_LOOK, looks: 0 }
+    }
+}
+
 impl Server {
     /// Connects a process that was started with its client.
     pub(super) fn connect_flows(&mut self, container: u32, exec_id: &str, given: Given) {
@@ -102,12 +109,11 @@ impl Server {
     pub(super) fn add_flow(&mut self, container: u32, exec_id: &str, pump: Pump) -> u32 {
         let number = self.number();
         self.listen_to(number, &pump);
-        let flow = Flow { pump, container, exec_id: exec_id.into(), ended: false, look: FIRST_LOOK, looks: 0 };
-        self.flows.insert(number, flow);
+        self.flows.insert(number, Flow::new(pump, container, exec_id.into(), false));
         number
     }
 
-    fn listen_to(&mut self, number: u32, pump: &Pump) {
+    pub(super) fn listen_to(&mut self, number: u32, pump: &Pump) {
         for side in [pump.from(), pump.to()] {
             match self.poll.add_edges(side, Token::Pump(number)) {
                 // A file is always ready.

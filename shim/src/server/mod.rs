@@ -11,6 +11,7 @@
 //! | `flows`, `pump` | streams |
 //! | `publish` | events |
 //! | `leaving` | when there is nothing left to do |
+//! | `upgrade`, `resume` | another program goes on in our process |
 //!
 //! A child's end is looked at only after all that workers have sent: a process is known before it can be seen to end, because a worker
 //! sends its pid before it exits, and only by its exit does the process become our child. So the race in which a process
@@ -26,6 +27,8 @@ pub mod poll;
 pub mod process;
 pub mod publish;
 pub mod pump;
+mod resume;
+pub mod upgrade;
 pub mod workers;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -54,6 +57,7 @@ use leaving::Leaving;
 use poll::{Poll, Token};
 use process::Caller;
 use publish::Publisher;
+use upgrade::Wanted;
 use workers::Workers;
 
 /// The listening socket is this descriptor when the server is executed.
@@ -99,6 +103,7 @@ pub struct Server {
     timers: BTreeMap<(Instant, u32), Timer>,
     next: u32,
     leaving: Leaving,
+    upgrade: Option<Wanted>,
 }
 
 /// Serves until there is nothing left to do.
@@ -106,7 +111,10 @@ pub struct Server {
 /// # Errors
 /// What keeps it from beginning.
 pub fn run(args: &Args) -> Result<()> {
-    let mut server = Server::begin(args)?;
+    let mut server = match args.resume {
+        Some(fd) => Server::resume(args, fd)?,
+        None => Server::begin(args)?,
+    };
     loop {
         let now = Instant::now();
         server.fire(now);
@@ -114,6 +122,7 @@ pub fn run(args: &Args) -> Result<()> {
         if server.has_left(now) {
             return Ok(());
         }
+        server.upgrade_if_quiet(now);
         let timeout = server.timeout(now, publish);
         let tokens = server.poll.wait(timeout)?;
         server.turn(&tokens);
@@ -122,6 +131,15 @@ pub fn run(args: &Args) -> Result<()> {
 
 impl Server {
     fn begin(args: &Args) -> Result<Server> {
+        let listener = listener(&args.socket)?;
+        open_log();
+        let leader = std::env::current_dir().map_err(|e| Error::io("getcwd", &e))?;
+        // The first bundle can be removed, too.
+        std::env::set_current_dir("/").map_err(|e| Error::io("chdir /", &e))?;
+        Server::with_listener(args, listener, leader)
+    }
+
+    fn with_listener(args: &Args, listener: OwnedFd, leader: PathBuf) -> Result<Server> {
         let failed = |call: &'static str| move |e| Error::sys(call, e);
         fork::become_subreaper().map_err(failed("prctl PR_SET_CHILD_SUBREAPER"))?;
         nix::sys::stat::umask(nix::sys::stat::Mode::from_bits_truncate(0o022));
@@ -135,13 +153,9 @@ impl Server {
         set.thread_block().map_err(failed("sigprocmask"))?;
         let signals =
             SignalFd::with_flags(&set, SfdFlags::SFD_NONBLOCK | SfdFlags::SFD_CLOEXEC).map_err(failed("signalfd"))?;
-        let listener = listener(&args.socket)?;
         let address: UnixAddr = getsockname(listener.as_raw_fd()).map_err(failed("getsockname"))?;
         let socket = address.path().ok_or_else(|| Error::new("the socket has no name"))?.to_owned();
-        open_log(args.debug);
-        let leader = std::env::current_dir().map_err(|e| Error::io("getcwd", &e))?;
-        // The first bundle can be removed, too.
-        std::env::set_current_dir("/").map_err(|e| Error::io("chdir /", &e))?;
+        log::open(args.debug, log::Format::Text, None)?;
         let poll = Poll::new()?;
         poll.add_input(&listener, Token::Listener).map_err(failed("epoll_ctl"))?;
         poll.add_input(&signals, Token::Signals).map_err(failed("epoll_ctl"))?;
@@ -174,6 +188,7 @@ impl Server {
             timers: BTreeMap::new(),
             next: 0,
             leaving: Leaving::new(),
+            upgrade: None,
         })
     }
 
@@ -208,7 +223,8 @@ impl Server {
             return Some(Duration::ZERO);
         }
         let timer = self.timers.keys().next().map(|(at, _)| *at);
-        let soonest = [timer, publish, self.leaving.deadline()].into_iter().flatten().min();
+        let upgrade = self.upgrade.as_ref().and_then(Wanted::deadline);
+        let soonest = [timer, publish, self.leaving.deadline(), upgrade].into_iter().flatten().min();
         soonest.map(|at| at.saturating_duration_since(now))
     }
 
@@ -379,9 +395,8 @@ fn listener(path: &Path) -> Result<OwnedFd> {
 
 /// Our stderr becomes the daemon's fifo for records. We hold a reader, too: while the daemon is away there is no SIGPIPE; what does not
 /// fit is dropped, and a fifo that is not there is nothing that a container should die of.
-fn open_log(debug: bool) {
+fn open_log() {
     if let Ok(fifo) = files::open("log", OFlag::O_RDWR | OFlag::O_NONBLOCK) {
         fork::install(fifo.as_raw_fd(), 2).ok();
     }
-    log::open(debug, log::Format::Text, None).ok();
 }

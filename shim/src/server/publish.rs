@@ -81,6 +81,11 @@ impl Publisher {
         self.queue.extend(events);
     }
 
+    /// One is on its way: the daemon may have it already.
+    pub fn is_calling(&self) -> bool {
+        matches!(self.state, State::Calling { .. })
+    }
+
     /// Nothing waits.
     pub fn is_done(&self) -> bool {
         self.queue.is_empty()
