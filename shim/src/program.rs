@@ -99,8 +99,10 @@ fn look_up_in(name: &str, path: &OsStr) -> Result<PathBuf> {
         Err(e) => Err(e.raw_os_error().map_or(Errno::EIO, Errno::from_raw)),
     };
     if name.contains('/') {
-        let found = executable(Path::new(name)).map(|()| PathBuf::from(name));
-        return found.map_err(|e| Error::sys(format!("exec: {name:?}: stat {name}"), e));
+        return executable(Path::new(name)).map(|()| name.into()).map_err(|e| match e {
+            Errno::EACCES | Errno::EISDIR => Error::sys(format!("exec: {name:?}"), e),
+            _ => Error::sys(format!("exec: {name:?}: stat {name}"), e),
+        });
     }
     // A relative entry would be a file of our working directory.
     let dirs = std::env::split_paths(path).filter(|dir| dir.is_absolute());
@@ -312,7 +314,8 @@ mod tests {
             ("no-runc", "exec: \"no-runc\": executable file not found in $PATH"),
             ("", "exec: \"\": executable file not found in $PATH"),
             ("/no/runc", "exec: \"/no/runc\": stat /no/runc: no such file or directory"),
-            ("/etc/passwd", "exec: \"/etc/passwd\": stat /etc/passwd: permission denied"),
+            ("/etc/passwd", "exec: \"/etc/passwd\": permission denied"),
+            ("/etc/", "exec: \"/etc/\": is a directory"),
         ] {
             assert_eq!(look_up_in(name, path).unwrap_err().to_string(), text);
         }

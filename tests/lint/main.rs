@@ -24,8 +24,8 @@ const EXEMPT: &[(&str, &str)] = &[
 
 /// Who may make a system call by its number, and which that takes a path.
 const BY_NUMBER: &[(&str, &[&str])] = &[
-    // Its path is the source of a mount, which config.json gives: it is followed wherever it leads. Attributes are set by descriptor.
-    ("src/sys/mount.rs", &["open_tree", "mount_setattr"]),
+    // Their paths are empty: all of them go by descriptor. What fsopen takes is the name of a file system.
+    ("src/sys/mount.rs", &["open_tree", "mount_setattr", "fsopen", "move_mount"]),
     // The program that is executed is the memory file of a descriptor.
     ("src/sys/clone.rs", &["execveat"]),
     // Asks whether the call exists, with arguments that name nothing.

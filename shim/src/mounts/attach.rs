@@ -256,7 +256,10 @@ fn loop_device(image: &str, how: Image) -> Result<(File, String)> {
 
 /// The user namespace with these maps; it lasts as long as the descriptor, or a mount that has them.
 pub fn user_namespace(maps: &Maps) -> Result<File> {
-    trees::user_namespace(&maps.uids, &maps.gids)
+    // The library knows such maps from config.json.
+    trees::user_namespace(&maps.uids, &maps.gids).map_err(|e| {
+        e.relocated(|field| ("option", if field.contains("gid") { "gidmap" } else { "uidmap" }.to_owned()))
+    })
 }
 
 /// The options for the file system as mount(2) takes them.

@@ -118,6 +118,8 @@ fn sorted(mount: &Mount, options: &[&str], image: bool, idmap: Option<Maps>) -> 
     } else if parsed.is_bind() {
         How::Bind { recursive: parsed.flags & MS_REC != 0 }
     } else if mount.kind == "overlay" {
+        // Its layers are among them, and are looked for.
+        data = data.iter().flat_map(|option| words(option)).map(str::to_owned).collect();
         How::Overlay
     } else {
         How::Filesystem { image: image.then(|| loop_device(flags, &mut data)) }
@@ -136,6 +138,22 @@ fn sorted(mount: &Mount, options: &[&str], image: bool, idmap: Option<Maps>) -> 
             idmap,
         }),
     }
+}
+
+/// At the commas, as the kernel does it: neither at one after a backslash nor at one in quotes, which are SELinux's.
+fn words(options: &str) -> Vec<&str> {
+    let mut out = Vec::new();
+    let (mut start, mut escaped, mut quoted) = (0, false, false);
+    for (at, byte) in options.bytes().enumerate() {
+        if byte == b',' && !escaped && !quoted {
+            out.push(options.get(start..at).unwrap_or_default());
+            start = at.saturating_add(1);
+        }
+        quoted ^= byte == b'"';
+        escaped = byte == b'\\' && !escaped;
+    }
+    out.push(options.get(start..).unwrap_or_default());
+    out
 }
 
 /// Its options are among those of the file system.
@@ -259,10 +277,14 @@ mod tests {
 
     #[test]
     fn what_is_for_the_file_system_stays_as_it_is() {
-        let options = ["index=off", "userxattr", "workdir=/w", "ro", "lowerdir=/a:/b,c", "idmap", "tmpcopyup"];
+        let options = ["index=off", "userxattr", "workdir=/w", "ro", "lowerdir=/a:/b", "idmap", "tmpcopyup"];
         let plan = of("overlay", &options);
-        assert_eq!(plan.data, ["index=off", "userxattr", "workdir=/w", "lowerdir=/a:/b,c", "idmap", "tmpcopyup"]);
+        assert_eq!(plan.data, ["index=off", "userxattr", "workdir=/w", "lowerdir=/a:/b", "idmap", "tmpcopyup"]);
         assert_eq!(plan.flags, libc::MS_RDONLY);
+        let joined = ["index=off,lowerdir=/a\\,b:/c", "context=\"a:s0:c1,c2\",x"];
+        let plan = of("overlay", &joined);
+        assert_eq!(plan.data, ["index=off", "lowerdir=/a\\,b:/c", "context=\"a:s0:c1,c2\"", "x"]);
+        assert_eq!(of("x", &joined).data, joined);
         // What a helper reads is its business.
         assert_eq!(of("fuse.x", &["ro", "uidmap=1"]).data, ["ro", "uidmap=1"]);
         assert_eq!(of("bind", &["bind", "rro"]).recursive_attributes, (1, 0));

@@ -156,6 +156,8 @@ fn settings(options: &[String], flags: u64) -> Vec<(&str, Option<&str>)> {
     for option in options {
         match option.split_once('=') {
             Some(("lowerdir", _)) => {}
+            // In a page of options SELinux's have quotes around them, for their commas.
+            Some((key, value)) if key.ends_with("context") => out.push((key, Some(value.trim_matches('"')))),
             Some((key, value)) => out.push((key, Some(value))),
             None => out.push((option.as_str(), None)),
         }
@@ -318,12 +320,13 @@ mod tests {
 
     #[test]
     fn what_the_context_is_told() {
-        let options = strings(&["index=off", "userxattr", "lowerdir=/1:/2::/3", "upperdir=/u,v"]);
+        let options = strings(&["index=off", "userxattr", "lowerdir=/1:/2::/3", "upperdir=/u", "context=\"a:c1,c2\""]);
         let got: Vec<String> = settings(&options, libc::MS_RDONLY | libc::MS_NODEV)
             .into_iter()
             .map(|(key, value)| value.map_or(key.to_owned(), |value| format!("{key}={value}")))
             .collect();
-        let want = "lowerdir+=/1 lowerdir+=/2 datadir+=/3 index=off userxattr upperdir=/u,v source=overlay ro";
+        let want = "lowerdir+=/1 lowerdir+=/2 datadir+=/3 index=off userxattr upperdir=/u context=a:c1,c2 source=overlay \
+            ro";
         assert_eq!(got.join(" "), want);
     }
 }

@@ -227,6 +227,9 @@ fn what_is_missing_is_named_and_nothing_stays() {
     let tmpfs = || mount("tmpfs", "tmpfs", "", &[]);
     let mut mapped = bundle.overlay(&["layers/1", "gone"]);
     mapped.options.extend(MAPS.map(str::to_owned));
+    let twice = ["uidmap=0:1:1,0:2:1", "gidmap=0:1:1", "bind"];
+    let error = mount_all(&[mount("bind", &bundle.text("layers"), "", &twice)], &rootfs).unwrap_err().to_string();
+    assert!(error.contains("/uid_map: invalid argument (option uidmap)"), "{error}");
     let bad_overlay = format!("{begin}: mount overlay (overlay) on {root}: no such file or directory");
     for (bad, text) in [
         (
@@ -522,4 +525,33 @@ fn a_file_system_that_a_program_serves() {
     unmount_all(&bundle.rootfs()).unwrap();
     assert_eq!(bundle.mounted(), []);
     assert_eq!((bundle.read("upper/name"), bundle.read("layers/1/name")), ("changed".into(), "lower".into()));
+}
+
+#[test]
+fn a_program_that_serves_no_more() {
+    if confined::output("mounts::tests::a_program_that_serves_no_more", Pids::Own, &[]).is_some() {
+        return;
+    }
+    let bundle = Bundle::new();
+    fs::create_dir_all(bundle.at("layers/1")).unwrap();
+    let mut overlay = bundle.overlay(&["layers/1"]);
+    overlay.kind = "fuse3.fuse-overlayfs".into();
+    for lazily in [false, true] {
+        mount_all(std::slice::from_ref(&overlay), &bundle.rootfs()).unwrap();
+        // All in this pid namespace but us.
+        for entry in fs::read_dir("/proc").unwrap() {
+            let Ok(pid) = entry.unwrap().file_name().to_str().unwrap().parse::<i32>() else { continue };
+            if pid != 1 {
+                let process = dunnage::sys::pidfd::PidFd::open(pid).unwrap();
+                process.send_signal(libc::SIGKILL).unwrap();
+                process.reap().unwrap();
+            }
+        }
+        assert_eq!(fs::metadata(bundle.rootfs()).unwrap_err().raw_os_error(), Some(libc::ENOTCONN));
+        match lazily {
+            false => unmount_all(&bundle.rootfs()).unwrap(),
+            true => detach_all(&bundle.rootfs()),
+        }
+        assert_eq!(bundle.mounted(), []);
+    }
 }
