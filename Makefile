@@ -12,6 +12,7 @@ HOST     = $(shell rustc -vV 2>/dev/null | sed -n 's/^host: //p')
 TARGET   = $(shell integration/target.sh)
 BINARY   = target/$(TARGET)/release/dunnage
 GENERATED = target/generated
+SHIM     = target/$(TARGET)/release/containerd-shim-dunnage-v2
 SYSTEMD_ROOT ?= target/systemd-root
 
 BUILD_PACKAGES = gcc libc6-dev make
@@ -19,9 +20,10 @@ RUN_PACKAGES   = $(BUILD_PACKAGES) busybox-static jq procps
 FUZZ_PACKAGES  = g++
 TEST_PACKAGES  = $(RUN_PACKAGES) $(FUZZ_PACKAGES) strace runc util-linux uidmap python3 libseccomp2 golang-github-containers-common
 VM_PACKAGES    = $(TEST_PACKAGES) e2fsprogs secilc
+DAEMON_PACKAGES = $(BUILD_PACKAGES) busybox-static python3 python3-grpcio patchelf
 BENCH_PACKAGES = $(RUN_PACKAGES) strace golang-github-containers-common
 
-.PHONY: help run test fuzz test-systemd test-vm test-vm-v1 clean-vm lint deny engines bench build man completions install toolchain
+.PHONY: help run test fuzz test-containerd test-systemd test-vm test-vm-v1 clean-vm lint deny engines bench build man completions install toolchain
 
 help: ## this list
 	@sed -n 's/^\([a-z0-9-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | while IFS='	' read -r t d; do printf '  make %-12s %s\n' "$$t" "$$d"; done
@@ -45,6 +47,11 @@ test: toolchain ## unit tests, golden plans, fuzzing for some seconds, real cont
 fuzz: toolchain ## every fuzz target for ten minutes (FUZZ_SECONDS), one after the other
 	@integration/packages.sh $(BUILD_PACKAGES) $(FUZZ_PACKAGES)
 	for target in $$(ls fuzz/corpus); do CARGO="$(CARGO)" integration/fuzz.sh $$target $(or $(FUZZ_SECONDS),600) || exit; done
+
+test-containerd: toolchain ## the shim under real daemons: containerd 1.6, 1.7 and 2.x; FULL=yes kills them a hundred times
+	@integration/packages.sh $(DAEMON_PACKAGES)
+	$(CARGO) build --release -p containerd-shim-dunnage-v2 --target $(TARGET)
+	integration/containerd/run.py --shim $(abspath $(SHIM)) $(if $(ONLY),--only '$(ONLY)')
 
 test-systemd: toolchain ## the calls to systemd, against a real one in namespaces of its own
 	@integration/packages.sh $(BUILD_PACKAGES) debootstrap

@@ -134,7 +134,9 @@ class Pod:
                 self.stop()
                 return self.remove()
             except CallError as error:
-                if error.not_found or attempt == 2:
+                if error.not_found:
+                    return None
+                if attempt == 2:
                     raise
                 time.sleep(0.2)
 

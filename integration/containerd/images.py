@@ -25,10 +25,17 @@ def rootfs(directory):
         f.write("daemon:x:7:\nsquid:x:31:\nextra:x:1234:squid\n")
 
 
+    program("writer", directory + "/bin")
+
+
 def pause(directory):
     os.makedirs(directory)
-    source = os.path.join(HERE, "pause.c")
-    subprocess.run(["gcc", "-static", "-Os", "-s", "-o", directory + "/pause", source], check=True, timeout=60)
+    program("pause", directory)
+
+
+def program(name, directory):
+    words = ["gcc", "-Wall", "-Wextra", "-static", "-Os", "-s", "-o", f"{directory}/{name}", f"{HERE}/{name}.c"]
+    subprocess.run(words, check=True, timeout=60)
 
 
 def _layer(directory):

@@ -144,7 +144,7 @@ class Process:
 
     def write(self, data):
         if self.input is None:
-            self.input = os.open(self.paths["stdin"], os.O_WRONLY | os.O_NONBLOCK)
+            self.input = open_when_read(self.paths["stdin"])
             os.set_blocking(self.input, True)
         os.write(self.input, data.encode() if isinstance(data, str) else data)
 

@@ -125,6 +125,8 @@ def inside(args, runner):
     prepare_mounts(args.cgroups)
     make_cgroup(parent)
     base = tempfile.mkdtemp(prefix="dd")
+    # The root of a user namespace goes through it, to its rootfs.
+    os.chmod(base, 0o711)
     version = os.path.basename(binaries)
     shim = os.path.realpath(args.shim) if args.shim else binaries + "/containerd-shim-runc-v2"
     runc = os.path.realpath(args.runc) if args.runc else binaries + "/runc"

@@ -64,7 +64,8 @@ class World:
 
     namespace = "t"
 
-    def __init__(self, daemon, place, rootfs, name):
+    def __init__(self, daemon, place, rootfs, name, differences):
+        self.known = differences.of
         self.daemon, self.place, self.rootfs = daemon, place, rootfs
         self.name = re.sub("[^a-z0-9]", "", name.lower())[:20]
         self.directory = f"{daemon.base}/t"
@@ -206,7 +207,7 @@ class Runner:
     def one(self, name, function, limit):
         began = time.monotonic()
         mark = os.path.getsize(self.daemon.base + "/daemon.log")
-        world = World(self.daemon, self.place, self.rootfs, name)
+        world = World(self.daemon, self.place, self.rootfs, name, self.differences)
         error = None
         try:
             with Alarm(limit):
@@ -229,7 +230,8 @@ class Runner:
         places = [frame for frame in traceback.extract_tb(problem.__traceback__) if "/cases/" in frame.filename]
         where = f" (line {places[-1].lineno})" if places else ""
         kind = "" if isinstance(problem, AssertionError) else type(problem).__name__ + ": "
-        return f"{kind}{problem}{where}"
+        text = str(problem)
+        return f"{kind}{text if len(text) < 1500 else text[:700] + ' ... ' + text[-700:]}{where}"
 
     def after(self, world, error):
         problems = world.close()

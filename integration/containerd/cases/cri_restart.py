@@ -1,5 +1,7 @@
 """What a kubelet sees of its pods after the daemon was killed."""
 
+import os
+
 import leftovers
 from cri import EXITED, NOTREADY, READY, RUNNING, Pod
 from runner import equal, eventually, test
@@ -16,8 +18,6 @@ def containers_of_a_killed_daemon(world):
     sleeps = [eventually(lambda: child_of(container.task_pid()), what="the sleep") for container in ending]
     eventually(lambda: len(running.output()) > 5, what="the log")
     world.daemon.kill()
-    import os
-
     for pid in sleeps:
         os.kill(pid, 15)
         eventually(lambda: pid not in leftovers.processes(), what="the end of the sleep")
@@ -50,6 +50,8 @@ def stdin_of_a_killed_daemon(world):
         stream.write(f"{word}\n")
         stream.wait_for(f"got {word}\n")
         stream.close()
+        # What the daemon has read and not written goes with it.
+        eventually(lambda: container.output()[-1:] == [f"got {word}"], what="the log")
         world.daemon.kill()
         world.daemon.start()
     equal(container.status().state, RUNNING)
@@ -58,8 +60,6 @@ def stdin_of_a_killed_daemon(world):
 
 @test()
 def pods_that_end_without_a_daemon(world):
-    import os
-
     pod = Pod(world)
     container = pod.run(["/bin/sleep", "1000"])
     pid = pod.task_pid()
