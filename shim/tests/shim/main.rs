@@ -13,6 +13,12 @@
 mod common;
 
 mod bootstrap;
+mod events;
 mod exec;
+mod exits;
+mod kill;
 mod life_cycle;
+mod removal;
 mod stdio;
+mod wait;
+mod wire;

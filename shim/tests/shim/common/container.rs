@@ -3,9 +3,9 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use dunnage_shim::proto::Any;
 use dunnage_shim::proto::options::RuncOptions;
 use dunnage_shim::proto::task::{CreateTaskRequest, ExecProcessRequest};
+use dunnage_shim::proto::{Any, Mount};
 
 use super::{Daemon, Reader, Value, fifo, json};
 
@@ -112,6 +112,28 @@ impl Container {
     pub fn silent(&mut self) -> &mut Self {
         (self.request.stdout, self.request.stderr) = (String::new(), String::new());
         self
+    }
+
+    /// With a root file system that the shim has to mount: an overlay on that of the test.
+    pub fn overlay(&mut self, daemon: &Daemon) -> &mut Self {
+        let dir = daemon.path(&format!("overlay-{}", self.id));
+        for name in ["upper", "work"] {
+            fs::create_dir_all(dir.join(name)).unwrap();
+        }
+        let (lower, dir) = (daemon.rootfs().display().to_string(), dir.display());
+        let options = [format!("lowerdir={lower}"), format!("upperdir={dir}/upper"), format!("workdir={dir}/work")];
+        self.mounts(vec![Mount {
+            kind: "overlay".into(),
+            source: "overlay".into(),
+            options: options.into(),
+            ..Mount::default()
+        }])
+    }
+
+    /// With these mounts as its root file system.
+    pub fn mounts(&mut self, mounts: Vec<Mount>) -> &mut Self {
+        self.request.rootfs = mounts;
+        self.set("/root/path", "rootfs")
     }
 
     pub fn options(&mut self, options: &RuncOptions) -> &mut Self {

@@ -62,6 +62,7 @@ struct State {
     events: Vec<Event>,
     mood: Mood,
     connections: Vec<Option<UnixStream>>,
+    refused: usize,
     /// Counts the times it was stopped: a thread of an older time ends.
     time: usize,
 }
@@ -74,7 +75,7 @@ pub struct Events {
 
 impl Events {
     pub fn at(path: PathBuf) -> Events {
-        let state = State { events: Vec::new(), mood: Mood::Takes, connections: Vec::new(), time: 0 };
+        let state = State { events: Vec::new(), mood: Mood::Takes, connections: Vec::new(), refused: 0, time: 0 };
         let events = Events { path, state: Arc::new((Mutex::new(state), Condvar::new())) };
         events.serve();
         events
@@ -127,6 +128,11 @@ impl Events {
         self.lock().connections.len()
     }
 
+    /// How many calls were refused.
+    pub fn refused(&self) -> usize {
+        self.lock().refused
+    }
+
     pub fn all(&self) -> Vec<Event> {
         self.lock().events.clone()
     }
@@ -176,7 +182,10 @@ fn connected(mut stream: UnixStream, connection: usize, state: &(Mutex<State>, C
         let mut now = state.0.lock().unwrap();
         let status = match now.mood {
             Mood::Deaf => continue,
-            Mood::Refuses(code) => Some(Status { code, message: "refused".into(), details: Vec::new() }),
+            Mood::Refuses(code) => {
+                now.refused += 1;
+                Some(Status { code, message: "refused".into(), details: Vec::new() })
+            }
             Mood::Takes => {
                 now.events.push(event(&request, connection));
                 state.1.notify_all();

@@ -8,7 +8,7 @@ mod container;
 mod daemon;
 #[path = "../../../../tests/containers/common/driver.rs"]
 mod driver;
-mod events;
+pub mod events;
 mod fifo;
 #[path = "../../../../tests/containers/common/host.rs"]
 pub mod host;
@@ -21,7 +21,7 @@ mod under_test;
 pub use container::{Container, Exec, any_json};
 pub use daemon::{Answer, Daemon, Stdin};
 pub use driver::Driver;
-pub use events::Events;
+pub use events::{Events, Mood};
 pub use fifo::{Reader, Writer, fifo};
 pub use run::{Ran, Run};
 pub use serde_json::{Value, json};
