@@ -18,8 +18,9 @@ SYSTEMD_ROOT ?= target/systemd-root
 BUILD_PACKAGES = gcc libc6-dev make
 RUN_PACKAGES   = $(BUILD_PACKAGES) busybox-static jq procps
 FUZZ_PACKAGES  = g++
-TEST_PACKAGES  = $(RUN_PACKAGES) $(FUZZ_PACKAGES) strace runc util-linux uidmap python3 libseccomp2 golang-github-containers-common
-VM_PACKAGES    = $(TEST_PACKAGES) e2fsprogs secilc
+TEST_PACKAGES  = $(RUN_PACKAGES) $(FUZZ_PACKAGES) strace runc util-linux uidmap python3 libseccomp2 golang-github-containers-common \
+                 crun fuse3 fuse-overlayfs e2fsprogs
+VM_PACKAGES    = $(TEST_PACKAGES) secilc
 DAEMON_PACKAGES = $(BUILD_PACKAGES) busybox-static python3 python3-grpcio patchelf
 BENCH_PACKAGES = $(RUN_PACKAGES) strace golang-github-containers-common
 
@@ -31,9 +32,9 @@ help: ## this list
 toolchain:
 	@command -v $(CARGO) >/dev/null || { echo "$(CARGO) not found: a Rust toolchain is needed, version $$(sed -n 's/^rust-version = "\(.*\)"/\1/p' Cargo.toml) or newer" >&2; exit 1; }
 
-build: toolchain ## the release binary
+build: toolchain ## the release binaries: the runtime and the shim
 	@integration/packages.sh $(BUILD_PACKAGES)
-	$(CARGO) build --release --bin dunnage --target $(TARGET)
+	$(CARGO) build --release -p dunnage -p containerd-shim-dunnage-v2 --target $(TARGET)
 
 run: toolchain ## build, and show the life of a container
 	@integration/packages.sh $(RUN_PACKAGES)
@@ -76,7 +77,7 @@ lint: toolchain ## rustfmt, clippy and shellcheck, warnings are errors
 	$(CARGO) clippy --test systemd -- -D warnings
 	RUSTDOCFLAGS="-D warnings" $(CARGO) doc -q --workspace --no-deps
 	cd init && $(CARGO) fmt --check && $(CARGO) clippy --target-dir ../target/init -- -D warnings
-	$(CARGO) clippy --bin dunnage --target $(TARGET) -- -D warnings
+	$(CARGO) clippy -p dunnage -p containerd-shim-dunnage-v2 --bins --target $(TARGET) -- -D warnings
 	cd init && RUSTFLAGS="-Cpanic=abort -Clink-arg=-nostartfiles" $(CARGO) clippy --release --target $(HOST) -- -D warnings
 	cd init && $(CARGO) fmt --check -- --config-path ../rustfmt.toml
 	cd fuzz && $(CARGO) fmt --check -- --config-path ../rustfmt.toml
@@ -100,8 +101,9 @@ man: toolchain ## man pages, into target/generated/man
 completions: toolchain ## bash, zsh and fish completions, into target/generated/completions
 	$(CARGO) run -q --release -p docgen -- completions $(GENERATED)/completions
 
-install: build man completions ## the binary, man pages and completions, below $(DESTDIR)$(PREFIX)
+install: build man completions ## the binaries, man pages and completions, below $(DESTDIR)$(PREFIX)
 	install -D -m 0755 $(BINARY) $(DESTDIR)$(PREFIX)/sbin/dunnage
+	install -D -m 0755 $(SHIM) $(DESTDIR)$(PREFIX)/bin/containerd-shim-dunnage-v2
 	install -d $(DESTDIR)$(PREFIX)/share/man/man8
 	install -m 0644 $(GENERATED)/man/*.8 $(DESTDIR)$(PREFIX)/share/man/man8/
 	install -D -m 0644 $(GENERATED)/completions/dunnage.bash $(DESTDIR)$(PREFIX)/share/bash-completion/completions/dunnage

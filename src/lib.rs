@@ -1,4 +1,4 @@
-//! Dunnage as a library: everything the `dunnage` binary and the containerd shim do.
+//! Dunnage as a library: everything that the `dunnage` binary does, and what the containerd shim (`shim/`) calls.
 //!
 //! The layers, top to bottom; each may use those below it, never those above:
 //!

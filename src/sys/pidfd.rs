@@ -65,6 +65,22 @@ impl PidFd {
         self.waitid(libc::WEXITED | libc::WNOHANG)
     }
 
+    /// PIDFD_GET_INFO with PIDFD_INFO_EXIT (Linux 6.15): how a process ended that was anybody's child. `None` as long as nobody has reaped
+    /// it. ENOTTY, EINVAL: the kernel does not say.
+    pub fn exit_info(&self) -> Result<Option<Exit>, Errno> {
+        let mut info = PidfdInfo { mask: PIDFD_INFO_EXIT, ..PidfdInfo::default() };
+        // SAFETY: the kernel writes at most the size that is part of the number, which is that of the structure.
+        unsafe { ioctls::pidfd_get_info(self.0.as_raw_fd(), &raw mut info) }?;
+        if info.mask & PIDFD_INFO_EXIT == 0 {
+            return Ok(None);
+        }
+        // As wait(2) has it: the signal in the low seven bits, else the code in the next eight.
+        Ok(Some(match info.exit_code & 0x7f {
+            0 => Exit::Code(info.exit_code >> 8 & 0xff),
+            signal => Exit::Signal(signal),
+        }))
+    }
+
     fn waitid(&self, options: i32) -> Result<Option<Exit>, Errno> {
         let id = u32::try_from(self.0.as_raw_fd()).map_err(|_| Errno::EBADF)?;
         // SAFETY: siginfo_t is plain integers, for which all zeroes is a value.
@@ -82,6 +98,26 @@ impl PidFd {
         Ok(Some(if info.si_code == libc::CLD_EXITED { Exit::Code(status) } else { Exit::Signal(status) }))
     }
 }
+
+const PIDFD_INFO_EXIT: u64 = 1 << 3;
+
+/// struct pidfd_info of linux/pidfd.h, in its first version.
+#[repr(C)]
+#[derive(Default)]
+#[allow(missing_docs)]
+pub struct PidfdInfo {
+    mask: u64,
+    cgroupid: u64,
+    ids: [u32; 11],
+    exit_code: i32,
+}
+
+#[allow(missing_docs)]
+mod ioctls {
+    nix::ioctl_readwrite!(pidfd_get_info, 0xff, 11, super::PidfdInfo);
+}
+
+const _: () = assert!(size_of::<PidfdInfo>() == 64);
 
 impl AsFd for PidFd {
     fn as_fd(&self) -> BorrowedFd<'_> {
@@ -109,6 +145,24 @@ mod tests {
 
     fn pid(child: &std::process::Child) -> i32 {
         i32::try_from(child.id()).unwrap()
+    }
+
+    #[test]
+    fn how_it_ended_is_known_after_it_was_reaped() {
+        for (script, exit) in [("exit 7", Exit::Code(7)), ("kill -9 $$", Exit::Signal(9)), ("true", Exit::Code(0))] {
+            let mut child = Command::new("/bin/sh").args(["-c", script]).spawn().unwrap();
+            let pidfd = PidFd::open(pid(&child)).unwrap();
+            let before = pidfd.exit_info();
+            child.wait().unwrap();
+            match before {
+                // A kernel before 6.15 does not say.
+                Err(Errno::ENOTTY | Errno::EINVAL) => assert!(pidfd.exit_info().is_err()),
+                before => {
+                    assert_eq!(before.unwrap(), None);
+                    assert_eq!(pidfd.exit_info().unwrap(), Some(exit), "{script}");
+                }
+            }
+        }
     }
 
     #[test]

@@ -8,6 +8,7 @@ use std::time::Duration;
 use dunnage::cli::root::clean;
 use dunnage::container;
 use dunnage::error::{Error, Result};
+use dunnage::state::InitProcess;
 use dunnage::{files, log};
 
 use super::print;
@@ -25,6 +26,9 @@ use crate::proto::{Message, Timestamp};
 
 /// How long a shim may take to say whom it has.
 const PATIENCE: Duration = Duration::from_secs(1);
+/// How long whoever inherited a process may take to reap it.
+const LOOK: Duration = Duration::from_millis(2);
+const LOOKS: u32 = 100;
 /// Of a process that nobody saw end: killed.
 const KILLED: u32 = 128 + 9;
 
@@ -50,6 +54,7 @@ pub fn run(args: &Args) -> Result<()> {
     std::env::set_current_dir("/").map_err(|e| Error::io("chdir /", &e))?;
     let socket = path_of_socket(args, files.as_ref());
     let shim = ask(&socket, id);
+    let witness = Witness::of(args, id, files.as_ref());
     remove(args, id, &bundle, files.as_ref())?;
     if shim == Shim::Dead {
         if let Some(files) = &files {
@@ -58,10 +63,37 @@ pub fn run(args: &Args) -> Result<()> {
         remove_socket(&socket);
     }
     let known = files.as_ref().and_then(|files| files.read_text(bundle::INIT_PID)).and_then(|text| text.parse().ok());
-    let exit = files.as_ref().and_then(Bundle::exit);
+    let exit = files.as_ref().and_then(Bundle::exit).or_else(|| witness.and_then(Witness::exit));
     let (status, time) = exit.map_or_else(|| (KILLED, Timestamp::now()), |exit| (exit.status, exit.time()));
     let pid = exit.and_then(|exit| u32::try_from(exit.pid).ok()).or(known).unwrap_or(0);
     print(&DeleteResponse { pid, exit_status: status, exited_at: Some(time) }.encode())
+}
+
+/// The first process of a container whose shim is dead, held while it lives: the kernel tells us of its end, whoever reaps it.
+struct Witness(InitProcess);
+
+impl Witness {
+    fn of(args: &Args, id: &str, files: Option<&Bundle>) -> Option<Witness> {
+        let options = files.and_then(|files| files.read(bundle::OPTIONS)).map(|bytes| options::of_json(&bytes));
+        let root = options::state_root(&options.unwrap_or_default(), &args.namespace);
+        container::Container::look(&root, id).ok()?.state.init().ok()?.map(Witness)
+    }
+
+    fn exit(self) -> Option<bundle::Exit> {
+        let now = Timestamp::now();
+        for _ in 0..LOOKS {
+            match self.0.pidfd.exit_info() {
+                Ok(Some(exit)) => {
+                    let status = u32::try_from(exit.shell_status()).unwrap_or(KILLED);
+                    return Some(bundle::Exit { pid: self.0.pid, status, seconds: now.seconds, nanos: now.nanos });
+                }
+                // It has ended, and whoever inherited it has not looked yet.
+                Ok(None) => std::thread::sleep(LOOK),
+                Err(_) => return None,
+            }
+        }
+        None
+    }
 }
 
 /// Beside our working directory, which is the bundle of this container or, of a group, another's.

@@ -212,7 +212,7 @@ impl Server<'_> {
             let failed = |call: &'static str| move |e: Errno| Error::sys(format!("{call} of the server"), e);
             // Group and session of its own: what ends the daemon's group does not end containers.
             nix::unistd::setsid().map_err(failed("setsid"))?;
-            if std::env::var_os("SCHED_CORE").is_some_and(|value| value != "") {
+            if std::env::var_os("SCHED_CORE").is_some_and(|value| !value.is_empty()) {
                 fork::new_core_scheduling_group()
                     .map_err(failed("prctl PR_SCHED_CORE_CREATE"))
                     .doing(|| "enable sched core support")?;

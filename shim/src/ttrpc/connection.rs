@@ -229,10 +229,10 @@ mod tests {
         let mut all = Vec::new();
         let mut rest = &bytes[..];
         while let Some(header) = frame::header(rest) {
-            let response = Response::decode(&rest[HEADER..HEADER + header.length]).unwrap();
-            let status = response.status.unwrap_or_default();
+            let (payload, others) = rest[HEADER..].split_at(header.length);
+            let status = Response::decode(payload).unwrap().status.unwrap_or_default();
             all.push((header.stream, status.code, status.message));
-            rest = &rest[HEADER + header.length..];
+            rest = others;
         }
         all
     }
