@@ -13,12 +13,16 @@
 mod common;
 
 mod bootstrap;
+mod creation;
 mod events;
 mod exec;
 mod exits;
 mod kill;
+mod leaving;
 mod life_cycle;
+mod loggers;
 mod removal;
 mod stdio;
+mod terminal;
 mod wait;
 mod wire;
