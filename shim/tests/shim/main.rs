@@ -13,12 +13,21 @@
 mod common;
 
 mod bootstrap;
+mod changes;
+mod creation;
 mod events;
 mod exec;
 mod exits;
+mod external;
 mod kill;
+mod leaving;
 mod life_cycle;
+mod loggers;
+mod oom;
 mod removal;
+mod rootfs;
+mod server;
 mod stdio;
+mod terminal;
 mod wait;
 mod wire;

@@ -24,6 +24,7 @@ fn forgive_the_socket(task: &Task) {
 
 #[track_caller]
 fn assert_gone(c: &Container) {
+    host::reap_orphans();
     assert_eq!(host::pids_in_cgroup(&c.cgroup), [0; 0], "processes");
     assert!(host::cgroup_leftovers(&c.cgroup).is_empty(), "control groups");
     assert!(!fs::exists(format!("/run/containerd/runc/k8s.io/{}", c.id)).unwrap(), "the runtime's state");

@@ -99,20 +99,23 @@ fn reader(mut pipe: impl Read + Send + 'static) -> Receiver<Vec<u8>> {
 }
 
 impl Running {
-    /// Its end and that of its output, within thirty seconds.
+    /// Its end and that of its output, within thirty seconds. Meanwhile the orphans of a dead shim are reaped, as a machine's pid 1
+    /// does: a pid namespace ends only when all of its dead have been.
     #[track_caller]
     pub fn wait(mut self) -> Ran {
         let end = self.started + patience(30);
-        let mut take =
-            |from: &Receiver<Vec<u8>>, what: &str| match from.recv_timeout(end.duration_since(Instant::now())) {
-                Ok(bytes) => bytes,
+        let mut take = |from: &Receiver<Vec<u8>>, what: &str| loop {
+            match from.recv_timeout(Duration::from_millis(20)) {
+                Ok(bytes) => break bytes,
                 Err(RecvTimeoutError::Disconnected) => unreachable!("the reader sends"),
+                Err(RecvTimeoutError::Timeout) if Instant::now() < end => super::host::reap_orphans(),
                 Err(RecvTimeoutError::Timeout) => {
                     let ended = self.child.try_wait();
                     let _ = self.child.kill();
                     panic!("{}: its {what} has no end: {ended:?}", self.shown);
                 }
-            };
+            }
+        };
         let (out, err) = (take(&self.out, "stdout"), take(&self.err, "stderr"));
         let status = self.child.wait().unwrap();
         Ran {
