@@ -5,7 +5,7 @@
 //! daemon may go and come back, and its absence is neither an end of file nor a SIGPIPE.
 
 use std::ffi::CString;
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, IntoRawFd, OwnedFd, RawFd};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -14,7 +14,7 @@ use dunnage::error::{Error, Result};
 use dunnage::files;
 use dunnage::sys::fork;
 use nix::errno::Errno;
-use nix::fcntl::OFlag;
+use nix::fcntl::{FcntlArg, OFlag, fcntl};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::stat::{SFlag, fstat};
 use nix::unistd::{Gid, Uid, fchown, pipe2};
@@ -174,9 +174,7 @@ fn pipe((uid, gid): (u32, u32), process_reads: bool) -> Result<(OwnedFd, OwnedFd
 }
 
 fn set_nonblocking(fd: BorrowedFd<'_>) -> Result<()> {
-    nix::fcntl::fcntl(fd, nix::fcntl::FcntlArg::F_SETFL(OFlag::O_NONBLOCK))
-        .map(drop)
-        .map_err(|e| Error::sys("fcntl F_SETFL", e))
+    fcntl(fd, FcntlArg::F_SETFL(OFlag::O_NONBLOCK)).map(drop).map_err(|e| Error::sys("fcntl F_SETFL", e))
 }
 
 /// Both ends of stdin's fifo in one: as long as it is open there is no end of file.
@@ -246,7 +244,7 @@ fn logger(
     // The logger reads, and who writes blocks while it does not.
     for fd in [&to_stdout, &to_stderr] {
         let flags = if terminal { OFlag::O_NONBLOCK } else { OFlag::empty() };
-        nix::fcntl::fcntl(fd, nix::fcntl::FcntlArg::F_SETFL(flags)).map_err(|e| Error::sys("fcntl F_SETFL", e))?;
+        fcntl(fd, FcntlArg::F_SETFL(flags)).map_err(|e| Error::sys("fcntl F_SETFL", e))?;
     }
     let (ready, tells) = pipe2(OFlag::O_CLOEXEC).map_err(|e| Error::sys("pipe", e))?;
     let pid = run(logger, [stdout.as_fd(), stderr.as_fd(), tells.as_fd()])?;
@@ -262,7 +260,7 @@ fn logger(
     Ok(pid)
 }
 
-/// The logger gets 3-5 by a shell-less trick of fork: a copy of us puts them in place and executes it.
+/// A copy of us puts 3-5 in place and executes the logger.
 fn run(logger: &Logger<'_>, fds: [BorrowedFd<'_>; 3]) -> std::result::Result<i32, Failure> {
     let word =
         |text: &[u8]| CString::new(text).map_err(|_| Failure::invalid("an argument of the logger has a nul byte"));
@@ -277,27 +275,8 @@ fn run(logger: &Logger<'_>, fds: [BorrowedFd<'_>; 3]) -> std::result::Result<i32
     ];
     let (told, tells) = pipe2(OFlag::O_CLOEXEC).map_err(|e| Error::sys("pipe", e))?;
     let fork::Side::Parent(pid) = fork::fork().map_err(|e| Error::sys("fork of the logger", e))? else {
-        let high: Vec<OwnedFd> = fds
-            .iter()
-            .filter_map(|fd| {
-                nix::fcntl::fcntl(*fd, nix::fcntl::FcntlArg::F_DUPFD_CLOEXEC(10)).ok().and_then(fork::inherited)
-            })
-            .collect();
-        let null = files::open("/dev/null", OFlag::O_RDWR);
-        let tells = nix::fcntl::fcntl(&tells, nix::fcntl::FcntlArg::F_DUPFD_CLOEXEC(20)).unwrap_or(-1);
-        let placed = null.and_then(|null| {
-            (0..3).try_for_each(|number| fork::install(null.as_raw_fd(), number))?;
-            high.iter().zip(3..).try_for_each(|(fd, number)| fork::install(fd.as_raw_fd(), number))?;
-            fork::close_all_but(&[3, 4, 5, tells])
-        });
-        fork::default_signals();
-        let e = match placed {
-            Ok(()) => match nix::unistd::execve(&path, &args, &env) {
-                Err(e) => e,
-                Ok(never) => match never {},
-            },
-            Err(e) => e,
-        };
+        let tells = fcntl(&tells, FcntlArg::F_DUPFD_CLOEXEC(20)).unwrap_or(-1);
+        let e = become_logger(fds, tells, &path, &args, &env);
         if let Some(tells) = fork::inherited(tells) {
             nix::unistd::write(&tells, &(e as i32).to_le_bytes()).ok();
         }
@@ -311,6 +290,29 @@ fn run(logger: &Logger<'_>, fds: [BorrowedFd<'_>; 3]) -> std::result::Result<i32
             Err(Error::sys(format!("exec of the logging binary {}", logger.path.display()), e).into())
         }
         _ => Ok(pid),
+    }
+}
+
+/// In the copy: only returns if it fails. Descriptors are numbers here; whoever owned them, it is closed with all the others.
+fn become_logger(fds: [BorrowedFd<'_>; 3], tells: RawFd, path: &CString, args: &[CString], env: &[CString]) -> Errno {
+    let place = || -> nix::Result<()> {
+        let null = files::open("/dev/null", OFlag::O_RDWR)?.into_raw_fd();
+        // Out of the way of 3-5 first.
+        let mut high = [0; 3];
+        for (fd, high) in fds.iter().zip(&mut high) {
+            *high = fcntl(fd, FcntlArg::F_DUPFD_CLOEXEC(10))?;
+        }
+        (0..3).try_for_each(|number| fork::install(null, number))?;
+        high.iter().zip(3..).try_for_each(|(fd, number)| fork::install(*fd, number))?;
+        fork::close_all_but(&[3, 4, 5, tells])
+    };
+    if let Err(e) = place() {
+        return e;
+    }
+    fork::default_signals();
+    match nix::unistd::execve(path, args, env) {
+        Err(e) => e,
+        Ok(never) => match never {},
     }
 }
 

@@ -28,7 +28,8 @@ const SERVICES: [&str; 2] = ["containerd.task.v2.Task", "containerd.task.v3.Task
 
 /// A request's message.
 pub(super) fn decode<M: Message>(request: &Request) -> Result<M, Failure> {
-    M::decode(&request.payload).map_err(|fault| Failure::invalid(format_args!("unmarshal {}: {fault}", request.method)))
+    let malformed = |fault| Failure::internal(format_args!("ttrpc: error unmarshalling payload: {fault}"));
+    M::decode(&request.payload).map_err(malformed)
 }
 
 fn done(message: &impl Message) -> Result<Option<Answer>, Failure> {

@@ -56,6 +56,12 @@ pub struct Publisher {
     idle_since: Option<Instant>,
 }
 
+/// A daemon that is about to end, or just begins, says no to what it takes a moment later. What it does not understand it never will.
+fn refuses_for_now(response: &Response) -> bool {
+    const INVALID_ARGUMENT: i32 = 3;
+    response.status.as_ref().is_some_and(|status| status.code != 0 && status.code != INVALID_ARGUMENT)
+}
+
 impl Publisher {
     /// To the socket at that address. Without one nobody wants events.
     pub fn new(address: PathBuf, namespace: String) -> Publisher {
@@ -144,6 +150,7 @@ impl Publisher {
                 State::Calling { deadline, .. } => {
                     let deadline = *deadline;
                     match self.exchange() {
+                        Ok(Some(response)) if refuses_for_now(&response) => self.later(poll, now),
                         Ok(Some(response)) => self.taken(&response),
                         Ok(None) if now < deadline => return Some(deadline),
                         Ok(None) | Err(_) => self.later(poll, now),
@@ -198,7 +205,6 @@ impl Publisher {
 
     fn taken(&mut self, response: &Response) {
         if let Some(status) = response.status.as_ref().filter(|status| status.code != 0) {
-            // What the daemon does not understand today, it will not tomorrow.
             log::warn(format_args!("the daemon refuses an event: {}", status.message));
         }
         self.queue.pop_front();

@@ -142,7 +142,7 @@ impl Connection {
             REQUEST => {
                 self.newest = header.stream;
                 let request = Request::decode(payload);
-                request.map(Some).map_err(|fault| Failure::invalid(format_args!("unmarshal request: {fault}")))
+                request.map(Some).map_err(|fault| Failure::invalid(format_args!("unmarshal request error: {fault}")))
             }
             _ => Ok(None),
         }

@@ -45,6 +45,8 @@ kinds! {
     exhausted 8 "";
     /// Not in this state.
     precondition 9 ": failed precondition";
+    /// Bytes in a request that are not its message.
+    internal 13 "";
     /// No such service or method; the daemon then tries an older one.
     unimplemented 12 "";
 }
