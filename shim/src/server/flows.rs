@@ -26,8 +26,9 @@ const NO_READER: Duration = Duration::from_millis(500);
 /// How long it waits for a process that has left its output to another one.
 const HELD: Duration = Duration::from_secs(10);
 
-/// How long a logger may take to end by itself.
-const LOGGER: Duration = Duration::from_secs(12);
+/// How long a logger may take to end by itself, and then to obey SIGTERM.
+const LOGGER: Duration = Duration::from_secs(2);
+const OBEY: Duration = Duration::from_secs(12);
 
 /// A stream of a process.
 #[derive(Debug)]
@@ -262,7 +263,7 @@ impl Server {
         if logger.send_signal(sent).is_err() || sent == libc::SIGKILL {
             self.loggers.remove(&number);
         } else {
-            self.set_timer(LOGGER, Timer::Logger(number));
+            self.set_timer(OBEY, Timer::Logger(number));
         }
     }
 }
