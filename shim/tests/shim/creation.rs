@@ -38,7 +38,7 @@ fn a_command_that_does_not_exist() {
     case(|t| {
         let mut c = t.container("c1");
         c.args(&["no-such-command"]).silent();
-        let words = r#"unable to start container process: exec: "no-such-command": executable file not found in $PATH"#;
+        let words = r#"exec: "no-such-command": executable file not found in $PATH"#;
         fails_and_leaves_nothing(t, &c, words);
     });
 }

@@ -179,25 +179,24 @@ fn connected(mut stream: UnixStream, connection: usize, state: &(Mutex<State>, C
         let request = Request::decode(&frame.payload).expect("a Request");
         assert_eq!(request.service, "containerd.services.events.ttrpc.v1.Events");
         assert_eq!(request.method, "Forward");
-        let mut now = state.0.lock().unwrap();
+        let mut now = state.0.lock().unwrap_or_else(PoisonError::into_inner);
         let status = match now.mood {
             Mood::Deaf => continue,
-            Mood::Refuses(code) => {
-                now.refused += 1;
-                Some(Status { code, message: "refused".into(), details: Vec::new() })
-            }
-            Mood::Takes => {
-                now.events.push(event(&request, connection));
-                state.1.notify_all();
-                None
-            }
+            Mood::Refuses(code) => Some(Status { code, message: "refused".into(), details: Vec::new() }),
+            Mood::Takes => None,
         };
-        drop(now);
+        let taken = status.is_none();
         let response = Response { status, payload: Vec::new() };
         let frame = Frame { stream: frame.stream, kind: RESPONSE, flags: 0, payload: response.encode() };
+        // What can't be answered was not taken: it will come again.
         if frame.write(&mut stream).is_err() {
             return;
         }
+        match taken {
+            true => now.events.push(event(&request, connection)),
+            false => now.refused += 1,
+        }
+        state.1.notify_all();
     }
 }
 
