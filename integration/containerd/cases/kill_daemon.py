@@ -138,16 +138,22 @@ def kill_daemon_under_logs(world):
     rounds = max(ROUNDS // 2, 6)
     for number in range(rounds):
         pod = chance.choice(pods)
-        before, without = (pod.run(f"sleep {10000 + index}; exit {index + 50}") for index in range(2))
+        before, within, without = (pod.run(f"sleep {10000 + index}; exit {index + 50}") for index in range(3))
         time.sleep(chance.random() * 0.1)
-        pids = [one.task_pid() for one in (before, without)]
+        pids = [one.task_pid() for one in (before, within, without)]
         kill_children(pids[0])
-        world.daemon.kill()
+        before.wait()
         kill_children(pids[1])
+        time.sleep(chance.random() * 0.01)
+        world.daemon.kill()
+        kill_children(pids[2])
         time.sleep(chance.random() * 0.2)
         world.daemon.start()
-        for index, one in enumerate((before, without)):
-            equal(one.wait().exit_code, index + 50, f"round {number} (SEED={seed})")
+        for index, one in enumerate((before, within, without)):
+            code = one.wait().exit_code
+            # A daemon that dies between its Delete and its own record of the exit has lost it, whatever the shim does.
+            if one is not within or code != 255:
+                equal(code, index + 50, f"round {number}, {one.id} (SEED={seed})")
             one.remove()
     for writer in writers:
         equal(writer.status().state, RUNNING)
