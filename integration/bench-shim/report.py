@@ -42,7 +42,7 @@ TABLES = [
         ("stop: all", "many stop cpu", "s"), ("stop: the daemon's part", "many stop cpu daemon", "s"), ("stop: the client's part", "many stop cpu client", "s"),
         ("stop: shims, runtimes, containers", "many stop cpu shim", "s"), ("stop: whole host", "many stop host", "s"), ("stop: wall", "many stop wall", "s"),
     ]),
-    ("Single calls", "{call rounds} blocks of {calls} round trips over one connection: as a (Python) client sees them, and CPU of the server for each.", [
+    ("Single calls", "{call rounds} blocks of {calls} round trips over one connection, client and server on one processor: as a (Python) client sees them, and CPU of the server for each.", [
         ("Connect, round trip", "Connect wall", "us"), ("Connect, server", "Connect cpu", "us"), ("State, round trip", "State wall", "us"),
         ("State, server", "State cpu", "us"), ("Stats, round trip", "Stats wall", "us"), ("Stats, server", "Stats cpu", "us"),
     ]),
