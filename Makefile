@@ -23,8 +23,9 @@ TEST_PACKAGES  = $(RUN_PACKAGES) $(FUZZ_PACKAGES) strace runc util-linux uidmap 
 VM_PACKAGES    = $(TEST_PACKAGES) secilc
 DAEMON_PACKAGES = $(BUILD_PACKAGES) busybox-static python3 python3-grpcio patchelf
 BENCH_PACKAGES = $(RUN_PACKAGES) strace golang-github-containers-common
+BENCH_SHIM_PACKAGES = $(DAEMON_PACKAGES) util-linux
 
-.PHONY: help run test fuzz test-containerd test-systemd test-vm test-vm-v1 clean-vm lint deny engines bench build man completions install toolchain
+.PHONY: help run test fuzz test-containerd test-systemd test-vm test-vm-v1 clean-vm lint deny engines bench bench-shim build man completions install toolchain
 
 help: ## this list
 	@sed -n 's/^\([a-z0-9-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | while IFS='	' read -r t d; do printf '  make %-12s %s\n' "$$t" "$$d"; done
@@ -94,6 +95,11 @@ bench: toolchain ## measure ourselves against the floor, runc, crun and youki; w
 	@integration/packages.sh $(BENCH_PACKAGES)
 	$(CARGO) build --release --bin dunnage --target $(TARGET)
 	RUNTIMES="dunnage=$(abspath $(BINARY)) $(RUNTIMES)" integration/bench/run.sh
+
+bench-shim: toolchain ## measure the shim against containerd-shim-runc-v2 with runc; writes docs/bench/shim.*; QUICK=1: only a look
+	@integration/packages.sh $(BENCH_SHIM_PACKAGES)
+	$(CARGO) build --release -p containerd-shim-dunnage-v2 --target $(TARGET)
+	integration/bench-shim/bench.py --shim $(abspath $(SHIM)) $(if $(QUICK),--out target/bench-shim)
 
 man: toolchain ## man pages, into target/generated/man
 	$(CARGO) run -q --release -p docgen -- man $(GENERATED)/man

@@ -103,8 +103,8 @@ class Daemon:
     """One containerd. `start`, `kill` and `stop` may be called again and again; what is below `base` stays."""
 
     def __init__(self, binaries, shim, runc, base, parent):
-        self.binaries, self.shim, self.runc, self.base, self.parent = binaries, shim, runc, base, parent
-        self.version = tuple(int(word) for word in os.path.basename(binaries).split(".")[:2])
+        self.shim, self.runc, self.base, self.parent = shim, runc, base, parent
+        self.binaries = binaries
         self.process = None
         self.connection = None
         self.snapshotter = "overlayfs"
@@ -122,6 +122,17 @@ class Daemon:
         if os.path.lexists(path):
             os.unlink(path)
         os.symlink(target, path)
+
+    @property
+    def version(self):
+        return tuple(int(word) for word in os.path.basename(self.binaries).split(".")[:2])
+
+    def become(self, binaries):
+        """Another version, with all that this one has left."""
+        self.stop()
+        self.binaries = binaries
+        self.configure()
+        self.start()
 
     def network(self):
         """A plugin for pods with a network namespace: it does nothing, and says that they have an address."""

@@ -30,7 +30,7 @@ fn run(argv: Vec<OsString>) -> i32 {
     let args = match Args::parse(words) {
         Ok(args) => args,
         Err(complaint) => {
-            let usage = format!("{complaint}\nUsage of {}:\n{USAGE}", argv0.display());
+            let usage = format!("{}\nUsage of {}:\n{USAGE}", Error::new(complaint), argv0.display());
             std::io::stderr().write_all(usage.as_bytes()).ok();
             return 2;
         }

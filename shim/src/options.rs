@@ -1,6 +1,8 @@
 //! The runtime's options: from the `Any` that the client chose to the fields that count, and to and from the file in the bundle that
 //! tells `delete` of them.
 
+use dunnage::files;
+use nix::fcntl::OFlag;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
@@ -52,13 +54,19 @@ fn of_toml(options: &RuntimeOptions) -> Result<RuncOptions, Failure> {
     let body = match (options.config_body.as_slice(), options.config_path.as_str()) {
         ([], "") => return Ok(RuncOptions::default()),
         ([], path) => {
-            read = dunnage::files::document(path).map_err(|e| Failure::unknown(format_args!("open {path}: {e}")))?;
+            // The server reads it itself: a fifo in its place must not hold it.
+            let file = files::open(path, OFlag::O_RDONLY | OFlag::O_NONBLOCK).map_err(std::io::Error::from);
+            let bytes = file.and_then(|file| files::document_of(std::fs::File::from(file)));
+            read = bytes.map_err(|e| Failure::unknown(format_args!("open {path}: {e}")))?;
             read.as_slice()
         }
         (body, _) => body,
     };
     let invalid = |why: &dyn std::fmt::Display| Failure::invalid(format_args!("runtime options: {why}"));
     let text = std::str::from_utf8(body).map_err(|e| invalid(&e))?;
+    if is_deep(text) {
+        return Err(invalid(&"nested too deeply"));
+    }
     let table: std::collections::BTreeMap<String, Value> = basic_toml::from_str(text).map_err(|e| invalid(&e))?;
     let lower = table.into_iter().map(|(key, value)| (key.to_ascii_lowercase(), value)).collect();
     let table: Table = serde_json::from_value(Value::Object(lower)).map_err(|e| invalid(&e))?;
@@ -75,6 +83,25 @@ fn of_toml(options: &RuntimeOptions) -> Result<RuncOptions, Failure> {
         criu_image_path: table.criuimagepath,
         criu_work_path: table.criuworkpath,
         ..RuncOptions::default()
+    })
+}
+
+/// Whether it may be nested so deeply that a reader which calls itself for each level, as ours does, runs out of stack: brackets in
+/// brackets, names of many parts. What is in strings counts, too; nobody has so many there.
+fn is_deep(text: &str) -> bool {
+    const MOST: usize = 100;
+    let mut open = 0usize;
+    text.lines().any(|line| {
+        let mut parts = 0usize;
+        line.bytes().any(|byte| {
+            match byte {
+                b'[' | b'{' => open = open.saturating_add(1),
+                b']' | b'}' => open = open.saturating_sub(1),
+                b'.' => parts = parts.saturating_add(1),
+                _ => {}
+            }
+            open > MOST || parts > MOST
+        })
     })
 }
 
@@ -134,6 +161,36 @@ mod tests {
         assert_eq!(of_any(None).unwrap(), RuncOptions::default());
         let bad = Any { type_url: "containerd.runc.v1.Options".into(), value: vec![0x0a] };
         assert_eq!(of_any(Some(&bad)).unwrap_err().code, 3);
+    }
+
+    fn toml(body: String) -> Result<RuncOptions, Failure> {
+        of_toml(&RuntimeOptions { config_body: body.into_bytes(), ..RuntimeOptions::default() })
+    }
+
+    #[test]
+    fn what_is_nested_too_deeply_is_refused_not_followed() {
+        let deep = 1 << 20;
+        for body in [
+            format!("x = {}", "[".repeat(deep)),
+            format!("x = {}{}", "[\n".repeat(deep), "]".repeat(deep)),
+            format!("x = {}", "{a=".repeat(deep)),
+            format!("[{}a]", "a.".repeat(deep)),
+            format!("{}a = 1", "a.".repeat(deep)),
+            format!("x = {{{}a = 1}}", "a.".repeat(deep)),
+        ] {
+            assert_eq!(toml(body).unwrap_err().message, "runtime options: nested too deeply");
+        }
+        let body = format!("Root = \"/r\"\nx = {}{}\n[{}y]\n", "[".repeat(100), "]".repeat(100), "a.".repeat(100));
+        assert_eq!(toml(body).unwrap().root, "/r");
+    }
+
+    #[test]
+    fn a_fifo_is_no_configuration() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("fifo");
+        nix::unistd::mkfifo(&path, nix::sys::stat::Mode::S_IRWXU).unwrap();
+        let options = RuntimeOptions { config_path: path.display().to_string(), ..RuntimeOptions::default() };
+        assert_eq!(of_toml(&options).unwrap(), RuncOptions::default());
     }
 
     #[test]

@@ -570,4 +570,5 @@ def signals_are_fresh(world):
     for line in task.out.wait_end().splitlines():
         name, _, value = line.partition(":")
         if name in ("SigBlk", "SigIgn"):
-            equal(int(value.strip(), 16), 0, name)
+            # 32 and 33 are glibc's own: its posix_spawn leaves them ignored, and make starts us by it.
+            equal(int(value.strip(), 16) & ~(3 << 31), 0, name)

@@ -37,7 +37,8 @@ impl Log<'_> {
     }
 }
 
-fn last_error(bytes: &[u8]) -> Option<String> {
+/// The same of a log's bytes.
+pub fn last_error(bytes: &[u8]) -> Option<String> {
     let mut last = None;
     // The first that is no JSON ends it.
     for record in Deserializer::from_slice(bytes).into_iter::<Value>().map_while(Result::ok) {

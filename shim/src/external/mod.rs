@@ -5,7 +5,7 @@
 //! What it makes is not its child but ours: the runtime ends, and its container goes to the nearest subreaper.
 
 pub mod console;
-mod log;
+pub mod log;
 
 #[cfg(test)]
 mod tests;

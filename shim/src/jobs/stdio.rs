@@ -38,18 +38,28 @@ pub struct Stdio {
 
 /// Where output goes.
 #[derive(Debug, PartialEq, Eq)]
-enum Target {
+pub enum Target {
     /// A path: a fifo, or whatever else is there.
     Path(PathBuf),
     /// A file, made if it is missing.
     File(PathBuf),
     /// A program that reads it.
-    Logger { path: PathBuf, args: Vec<String>, strict: bool },
+    Logger {
+        /// The program.
+        path: PathBuf,
+        /// Its arguments.
+        args: Vec<String>,
+        /// One that ends before it says that it is ready has failed.
+        strict: bool,
+    },
 }
 
 impl Target {
     /// Of what the client gave for stdout, which tells for both.
-    fn parse(text: &str) -> std::result::Result<Target, Failure> {
+    ///
+    /// # Errors
+    /// `unknown STDIO scheme X`
+    pub fn parse(text: &str) -> std::result::Result<Target, Failure> {
         let Some((scheme, rest)) = text.split_once("://") else { return Ok(Target::Path(text.into())) };
         let (path, query) = rest.split_once('?').unwrap_or((rest, ""));
         let path = PathBuf::from(unescape(path));

@@ -11,9 +11,9 @@
 
 mod attach;
 mod fuse;
-mod options;
+pub mod options;
 mod overlay;
-mod table;
+pub mod table;
 mod unmount;
 
 #[cfg(test)]

@@ -43,7 +43,8 @@ pub fn places(mounts: Vec<Mounted>) -> Vec<Mounted> {
     places
 }
 
-fn parse(table: &[u8], top: &Path) -> Vec<Mounted> {
+/// The same of a table's bytes.
+pub fn parse(table: &[u8], top: &Path) -> Vec<Mounted> {
     table.split(|byte| *byte == b'\n').filter_map(line).filter(|mount| mount.at.starts_with(top)).collect()
 }
 

@@ -280,7 +280,7 @@ impl Server {
 }
 
 /// The descriptors in a table.
-pub(super) fn descriptors_of(table: &Table) -> Vec<RawFd> {
+pub fn descriptors_of(table: &Table) -> Vec<RawFd> {
     let processes = table.containers.iter().flat_map(|c| c.init.iter().chain(&c.execs));
     let of_processes = processes.flat_map(|p| [p.pidfd, p.console, p.logger]);
     let of_flows = table.flows.iter().flat_map(|flow| [flow.from, flow.to]);
@@ -320,7 +320,7 @@ pub fn read_table() -> Result<()> {
 
 /// # Errors
 /// It is one that we do not understand.
-pub(super) fn check(table: &Table) -> Result<()> {
+pub fn check(table: &Table) -> Result<()> {
     if table.version != VERSION {
         return Err(Error::new(format!(
             "the table has version {}; this program reads version {VERSION}",
@@ -332,6 +332,12 @@ pub(super) fn check(table: &Table) -> Result<()> {
         || table.containers.iter().any(|c| c.init.is_none() || c.number == 0)
     {
         return Err(Error::new("the table is incomplete"));
+    }
+    let mut fds = descriptors_of(table);
+    fds.sort_unstable();
+    // Each becomes one owner's, who closes it.
+    if fds.windows(2).any(|two| two.first() == two.last()) {
+        return Err(Error::new("the table has a descriptor twice"));
     }
     Ok(())
 }

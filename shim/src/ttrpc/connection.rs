@@ -83,8 +83,11 @@ impl Connection {
         if !self.partial.is_empty() {
             self.partial.extend_from_slice(bytes);
             let whole = std::mem::take(&mut self.partial);
-            let used = self.frames(&whole, read);
-            self.keep(whole.get(used..).unwrap_or_default());
+            match self.frames(&whole, read) {
+                // Not copied again for each piece of a long one.
+                0 => self.partial = whole,
+                used => self.keep(whole.get(used..).unwrap_or_default()),
+            }
         } else {
             let used = self.frames(bytes, read);
             self.keep(bytes.get(used..).unwrap_or_default());
