@@ -4,9 +4,9 @@
 
 use std::fmt::Write as _;
 
+use dunnage_shim::proto::{Any, Empty, Mount, Timestamp};
 use dunnage_shim::proto::{Fault, Message};
 use dunnage_shim::proto::{bootstrap, events, metrics, options, task, ttrpc};
-use dunnage_shim::proto::{Any, Empty, Mount, Timestamp};
 
 fn again<M: Message>(bytes: &[u8]) -> Result<Vec<u8>, Fault> {
     M::decode(bytes).map(|message| message.encode())

@@ -239,13 +239,9 @@ fn the_server_inherits_no_descriptor() {
         let (mut reader, writer) = std::io::pipe().unwrap();
         let mut run = t.start_command(&c, t.usual_stdin(&c));
         let fd = writer.as_raw_fd();
-        // SAFETY: dup2 between fork and exec; 20 is free in the child.
-        unsafe {
-            run.inner().pre_exec(move || match libc::dup2(fd, 20) {
-                -1 => Err(std::io::Error::last_os_error()),
-                _ => Ok(()),
-            });
-        }
+        let inherit = move || dunnage::sys::fork::install(fd, 20).map_err(std::io::Error::from);
+        // SAFETY: one dup2 between fork and exec; 20 is free in the child.
+        unsafe { run.inner().pre_exec(inherit) };
         let answer = Answer::of(&run.output().ok());
         t.started(&answer);
         drop(writer);

@@ -89,7 +89,7 @@ impl Reader {
             let left = end.saturating_duration_since(Instant::now());
             let (bytes, ended) = (heard.bytes.len(), heard.ended);
             assert!(
-                !left.is_zero() && !(ended && what != "its end"),
+                !left.is_zero() && (!ended || what == "its end"),
                 "{}: waited in vain for {what}; {bytes} bytes came, ended: {ended}: {:?}",
                 self.path.display(),
                 String::from_utf8_lossy(&heard.bytes[..bytes.min(2000)])
