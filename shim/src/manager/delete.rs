@@ -117,16 +117,17 @@ fn path_of_socket(args: &Args, files: Option<&Bundle>) -> PathBuf {
 
 /// Somebody who accepts is alive, however slow.
 fn ask(socket: &Path, id: &str) -> Shim {
-    let Ok(mut client) = Client::connect(socket, PATIENCE) else { return Shim::Dead };
     let request = ProcessRequest { id: id.into(), exec_id: String::new() };
-    for service in ["containerd.task.v2.Task", "containerd.task.v3.Task"] {
-        match client.call::<StateResponse>(service, "State", &request) {
-            Ok(Err(failure)) if failure.code == 12 => {}
-            Ok(Ok(state)) => log::debug(format_args!("the shim still has {id} in state {}", state.status)),
-            Ok(Err(_)) | Err(_) => break,
+    let state = |client: &mut Client| client.call::<StateResponse>("containerd.task.v2.Task", "State", &request);
+    match socket::converse(socket, PATIENCE, state) {
+        None => Shim::Dead,
+        Some(answer) => {
+            if let Some(Ok(state)) = answer {
+                log::debug(format_args!("the shim still has {id} in state {}", state.status));
+            }
+            Shim::Alive
         }
     }
-    Shim::Alive
 }
 
 /// Everything that is left of a container.

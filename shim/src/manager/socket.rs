@@ -1,5 +1,6 @@
 //! Where the socket of a group is, who serves it, and how a new one gets there without two ever serving the same group.
 
+use std::io::ErrorKind;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -109,17 +110,38 @@ pub fn remove(dir: impl AsFd, path: &Path) {
 
 /// Who serves the socket. `None`: nobody, and nobody will. One that is slow counts as there.
 pub fn probe(path: &Path) -> Option<Speaks> {
-    let mut client = match Client::connect(path, PATIENCE) {
-        Ok(client) => client,
-        Err(e) if matches!(e.kind(), std::io::ErrorKind::ConnectionRefused | std::io::ErrorKind::NotFound) => {
-            return None;
-        }
-        Err(_) => return Some(Speaks::V2),
+    let ask = |client: &mut Client| {
+        client.call::<ConnectResponse>("containerd.task.v2.Task", "Connect", &IdRequest::default())
     };
-    match client.call::<ConnectResponse>("containerd.task.v2.Task", "Connect", &IdRequest::default()) {
-        Ok(Err(failure)) if failure.code == 12 => Some(Speaks::OnlyV3),
+    match converse(path, PATIENCE, ask)? {
+        Some(Err(failure)) if failure.code == 12 => Some(Speaks::OnlyV3),
         _ => Some(Speaks::V2),
     }
+}
+
+/// Speaks with whoever serves the socket: `None` if nobody does; `Some(None)` if somebody does who says nothing in time.
+///
+/// The kernel closes a dying process's descriptors one after the other: its clients may see the end before the socket refuses. So one who
+/// hangs up is asked again, until he answers or is gone.
+pub fn converse<T>(
+    path: &Path,
+    patience: Duration,
+    ask: impl Fn(&mut Client) -> std::io::Result<T>,
+) -> Option<Option<T>> {
+    const TRIES: u32 = 100;
+    const PAUSE: Duration = Duration::from_millis(5);
+    for _ in 0..TRIES {
+        let answer = Client::connect(path, patience).and_then(|mut client| ask(&mut client));
+        match answer.map_err(|e| e.kind()) {
+            Ok(answer) => return Some(Some(answer)),
+            Err(ErrorKind::ConnectionRefused | ErrorKind::NotFound) => return None,
+            Err(ErrorKind::UnexpectedEof | ErrorKind::ConnectionReset | ErrorKind::BrokenPipe) => {
+                std::thread::sleep(PAUSE);
+            }
+            Err(_) => return Some(None),
+        }
+    }
+    Some(None)
 }
 
 #[cfg(test)]
