@@ -229,9 +229,14 @@ impl Publisher {
             }
         }
         let mut buffer = [0u8; 4096];
+        // A daemon that answers and ends: what it has answered counts, and is not told again.
+        let mut ended = false;
         loop {
             match recv(socket, &mut buffer, MsgFlags::MSG_DONTWAIT) {
-                Ok(0) => return Err(Errno::ECONNRESET),
+                Ok(0) => {
+                    ended = true;
+                    break;
+                }
                 Ok(n) => answer.extend_from_slice(buffer.get(..n).unwrap_or_default()),
                 Err(Errno::EINTR) => {}
                 Err(Errno::EAGAIN) => break,
@@ -247,6 +252,6 @@ impl Publisher {
             }
             drop(answer.drain(..end));
         }
-        Ok(None)
+        if ended { Err(Errno::ECONNRESET) } else { Ok(None) }
     }
 }

@@ -29,5 +29,6 @@ mod rootfs;
 mod server;
 mod stdio;
 mod terminal;
+mod upgrade;
 mod wait;
 mod wire;
