@@ -50,6 +50,7 @@ pub fn create(whose: &Whose, request: &CreateTaskRequest, given: &mut Given) -> 
 fn make(whose: &Whose, request: &CreateTaskRequest, given: &mut Given) -> Result<Outcome, Failure> {
     let streams = Streams {
         terminal: request.terminal,
+        size: None,
         stdin: request.stdin.clone(),
         stdout: request.stdout.clone(),
         stderr: request.stderr.clone(),

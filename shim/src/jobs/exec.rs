@@ -1,7 +1,7 @@
 //! One more process in a container.
 
 use dunnage::launch::exec::{Arguments, Target, exec_here};
-use dunnage::spec::parse;
+use dunnage::spec::{ConsoleSize, parse};
 
 use super::other;
 use super::stdio::{self, Stdio};
@@ -20,6 +20,9 @@ pub fn exec(
     let owner = (whose.options.io_uid, whose.options.io_gid);
     let mut process = parse::process(spec).map_err(failed)?;
     process.terminal = streams.terminal;
+    if let Some((width, height)) = streams.size {
+        process.console_size = Some(ConsoleSize { height: height.into(), width: width.into() });
+    }
     let Stdio { logger, ours } = stdio::prepare(streams, exec_id, &whose.namespace, owner)?;
     given.extend(ours);
     if let Some(runtime) = other::runtime(whose)? {

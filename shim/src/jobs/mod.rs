@@ -44,6 +44,8 @@ pub struct Whose {
 pub struct Streams {
     /// A terminal instead of pipes.
     pub terminal: bool,
+    /// Columns and rows of the terminal, if somebody has said so already.
+    pub size: Option<(u16, u16)>,
     /// Each empty, a path or a URL.
     pub stdin: String,
     /// As `stdin`.

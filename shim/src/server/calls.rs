@@ -111,7 +111,7 @@ impl Server {
             (status::RUNNING, Freezing::Pausing) => status::PAUSING,
             (status, _) => status,
         };
-        let Streams { terminal, stdin, stdout, stderr } = process.streams.clone();
+        let Streams { terminal, stdin, stdout, stderr, .. } = process.streams.clone();
         done(&StateResponse {
             // Of an exec it is the exec's; `exec_id` stays empty, as clients expect.
             id: if request.exec_id.is_empty() { request.id.clone() } else { request.exec_id.clone() },
@@ -245,6 +245,7 @@ impl Server {
         container.may_exec()?;
         let streams = Streams {
             terminal: request.terminal,
+            size: None,
             stdin: request.stdin,
             stdout: request.stdout,
             stderr: request.stderr,

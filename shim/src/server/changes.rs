@@ -51,6 +51,7 @@ impl Server {
         };
         let streams = Streams {
             terminal: request.terminal,
+            size: None,
             stdin: request.stdin.clone(),
             stdout: request.stdout.clone(),
             stderr: request.stderr.clone(),
@@ -87,7 +88,7 @@ impl Server {
         }
         container.may_start_exec(&request.exec_id)?;
         let process = container.process_mut(&request.exec_id)?;
-        let (spec, streams) = (process.spec.clone(), process.streams.clone());
+        let (spec, streams) = (process.spec.clone(), Streams { size: process.size, ..process.streams.clone() });
         process.phase = Phase::Starting;
         let job = Job::Exec { id: request.exec_id, spec, streams };
         let started = self.workers.start(&self.poll, &container.whose, &job, purpose, self.debug);

@@ -72,6 +72,7 @@ fn process(process: TProcess, fds: &mut Descriptors, now: Instant) -> Process {
         spec: process.spec,
         streams: Streams {
             terminal: process.terminal,
+            size: None,
             stdin: process.stdin,
             stdout: process.stdout,
             stderr: process.stderr,
