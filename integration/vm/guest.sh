@@ -8,6 +8,8 @@
 #   systemd    the same, by the systemd driver
 #   compare-cgroupfs, compare-systemd
 #              tests/containers/compare, with the newest runc
+#   shim, shim-systemd
+#              the containerd shim's tests, with either driver: memory that runs out, statistics, freezing, removal on v2
 #   scenes     guest.d/*.sh: what needs a whole machine; a script that exits with 0 passed
 #   selinux    selinux.sh: the scene of a machine that was started with SELinux (not one of the default)
 set -uo pipefail
@@ -26,6 +28,8 @@ binaries=/payload/binaries.json
 # What nothing of depends on who makes the cgroup, or what is by cgroupfs in any case.
 SAME_BY_SYSTEMD="compare|adversary|console|descriptors|errors|hostile_input|idmapped|landlock|mounts|namespaces|process|rootfs"
 SAME_BY_SYSTEMD+="|rootless|seccomp|security|spec|userns"
+# Of the shim's tests those in which a cgroup is asked or changed.
+SHIM_ON_V2="^(oom|changes|kill|removal|metrics)::|paused|stats|pids|^life_cycle::a_container_lives"
 run=0 passed=0
 
 # count RUN PASSED
@@ -65,7 +69,7 @@ programs() {
 			grep -v ' \.\.\. ok$' "$log" | sed 's/^/    /'
 		fi
 		count $((${good:-0} + ${bad:-1})) "${good:-0}"
-	done < <(jq -r '."rust-binaries"[] | select(."binary-name" != "containers") | "\(."binary-id") \(."binary-path")"' "$binaries")
+	done < <(jq -r '."rust-binaries"[] | select(."binary-name" != "containers" and ."binary-name" != "shim") | "\(."binary-id") \(."binary-path")"' "$binaries")
 	rm -f "$log"
 }
 
@@ -97,6 +101,8 @@ for part in "$@"; do
 	cgroupfs) DUNNAGE_TEST_DRIVER=$part nextest -E 'binary(containers) and not test(/^(compare|adversary)::/)' ;;
 	systemd) DUNNAGE_TEST_DRIVER=$part nextest -E "binary(containers) and not test(/^($SAME_BY_SYSTEMD)::/)" ;;
 	compare-*) DUNNAGE_TEST_DRIVER=${part#compare-} nextest -E 'test(/^compare::/)' ;;
+	shim) nextest -E "package(containerd-shim-dunnage-v2) and test(/$SHIM_ON_V2/)" ;;
+	shim-systemd) DUNNAGE_TEST_DRIVER=systemd nextest -E "binary(shim) and test(/$SHIM_ON_V2/)" ;;
 	scenes) scenes ;;
 	selinux) scene "$here/selinux.sh" /payload/selinux.policy ;;
 	*) nextest -E "test($part)" ;;

@@ -34,7 +34,7 @@ runtime=target/$("$here/../target.sh")/release/dunnage
 target=$(jq -r '."rust-build-meta"."base-output-directories"[0]' "$payload/binaries.json")
 jq -r '."rust-binaries"[]."binary-path"' "$payload/binaries.json" | sed "s|^$repo/||" >"$payload/files"
 git ls-files >>"$payload/files"
-printf '%s\n' "$runtime" "target/$target/dunnage" "target/${target%/*}/tmp" target/peers/list >>"$payload/files"
+printf '%s\n' "$runtime" "target/$target/dunnage" "target/$target/containerd-shim-dunnage-v2" "target/${target%/*}/tmp" target/peers/list >>"$payload/files"
 find target/peers -path '*/root' -prune -o -path target/peers/apt -prune -o -type f -print >>"$payload/files"
 cut -d' ' -f3 target/peers/list | xargs -n1 dirname | sed "s|^$repo/||;s|\$|/root/usr/lib|" >>"$payload/files"
 tar -c --ignore-failed-read -T "$payload/files" 2>/dev/null | tar -x -C "$payload/repo"
