@@ -166,7 +166,7 @@ class Daemon:
         kept = {name: value for name, value in os.environ.items() if name in ("HOME", "LANG")}
         return {**kept, "PATH": self.path, "TMPDIR": self.base + "/tmp"}
 
-    def start(self, patience=30):
+    def start(self, patience=90):
         log = open(self.base + "/daemon.log", "ab")
         self.process = subprocess.Popen(
             [self.binaries + "/containerd", "--config", self.base + "/config.toml"],

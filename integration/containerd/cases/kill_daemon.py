@@ -98,10 +98,11 @@ def kill_daemon_a_hundred_times(world):
     try:
         writers = []
         for number in range(WRITERS):
-            # One of them as fast as it can; half of them in two groups.
+            # One of them as fast as it is read; half of them in two groups.
             group = with_group(f"{world.name}-g{number % 2}") if number >= WRITERS // 2 else None
-            pace = 0 if number == 0 else 2000
-            writers.append(world.task(["/bin/writer", str(pace), str(40 + number)], annotations=group).create(rate=4_000_000 if number == 0 else None).start())
+            fast = number == 0
+            writer = world.task(["/bin/writer", "0" if fast else "5000", str(40 + number)], annotations=group)
+            writers.append(writer.create(rate=200_000 if fast else None).start())
         execs = {}
         for number in range(ROUNDS):
             host = chance.choice(writers)
