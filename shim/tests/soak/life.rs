@@ -1,6 +1,7 @@
 //! One container from its bundle to its removal, with two commands in it; several at a time, each step of all before the next.
 
 use std::fs;
+use std::time::{Duration, Instant};
 
 use dunnage_shim::proto::Empty;
 
@@ -74,18 +75,43 @@ impl Life {
     }
 }
 
-/// The same call of each, all at a time.
-fn each<T, R>(lives: &[Life], begin: impl Fn(&Life) -> T, end: impl Fn(&Life, T) -> R) -> Vec<R> {
-    let calls: Vec<T> = lives.iter().map(begin).collect();
-    lives.iter().zip(calls).map(|(life, call)| end(life, call)).collect()
+/// The step that took longest, of all lives that go together.
+#[derive(Default)]
+pub struct Pace {
+    pub took: Duration,
+    pub step: &'static str,
 }
 
-pub fn live(t: &Daemon, lives: &[Life]) {
-    each(lives, |life| life.task.begin_create(&life.container), |_, call| call.wait().unwrap());
+impl Pace {
+    /// The same call of each, all at a time.
+    fn each<T, R>(
+        &mut self,
+        step: &'static str,
+        lives: &[Life],
+        begin: impl Fn(&Life) -> T,
+        end: impl Fn(&Life, T) -> R,
+    ) -> Vec<R> {
+        let begun = Instant::now();
+        let calls: Vec<T> = lives.iter().map(begin).collect();
+        let results = lives.iter().zip(calls).map(|(life, call)| end(life, call)).collect();
+        self.note(step, begun);
+        results
+    }
+
+    fn note(&mut self, step: &'static str, begun: Instant) {
+        if begun.elapsed() > self.took {
+            (self.took, self.step) = (begun.elapsed(), step);
+        }
+    }
+}
+
+pub fn live(t: &Daemon, lives: &[Life], pace: &mut Pace) {
+    pace.each("Create", lives, |life| life.task.begin_create(&life.container), |_, call| call.wait().unwrap());
     let ends: Vec<_> = lives.iter().map(|life| life.task.begin_wait(&life.id, "")).collect();
-    each(lives, |life| life.task.begin_start(&life.id, ""), |_, call| call.wait().unwrap());
-    copies(lives);
-    waits(lives);
+    pace.each("Start", lives, |life| life.task.begin_start(&life.id, ""), |_, call| call.wait().unwrap());
+    copies(lives, pace);
+    waits(lives, pace);
+    let begun = Instant::now();
     for life in lives {
         life.container.out.expect("out");
         life.container.err.expect("err");
@@ -98,7 +124,9 @@ pub fn live(t: &Daemon, lives: &[Life]) {
             life.task.delete(&life.id, "waits").unwrap();
         }
     }
-    each(
+    pace.note("Kill", begun);
+    pace.each(
+        "Delete",
         lives,
         |life| life.task.begin_delete(&life.id, ""),
         |_, call| assert_eq!(call.wait().unwrap().exit_status, 137),
@@ -111,11 +139,17 @@ pub fn live(t: &Daemon, lives: &[Life]) {
     }
 }
 
-fn copies(lives: &[Life]) {
+fn copies(lives: &[Life], pace: &mut Pace) {
     let exec = |life: &Life| life.task.begin::<Empty>("Exec", &life.copies.request());
-    each(lives, exec, |_, call| call.wait().unwrap());
+    pace.each("Exec", lives, exec, |_, call| call.wait().unwrap());
     let ends: Vec<_> = lives.iter().map(|life| life.task.begin_wait(&life.id, "copies")).collect();
-    each(lives, |life| life.task.begin_start(&life.id, "copies"), |_, call| call.wait().unwrap());
+    pace.each(
+        "Start of a command",
+        lives,
+        |life| life.task.begin_start(&life.id, "copies"),
+        |_, call| call.wait().unwrap(),
+    );
+    let begun = Instant::now();
     for life in lives {
         Writer::to(&life.copies.ask.stdin).write(&life.payload);
         life.task.close_io(&life.id, "copies").unwrap();
@@ -123,18 +157,30 @@ fn copies(lives: &[Life]) {
     for (life, end) in lives.iter().zip(ends) {
         assert_eq!(end.wait().unwrap().exit_status, 7, "{}", life.id);
     }
-    each(lives, |life| life.task.begin_delete(&life.id, "copies"), |_, call| call.wait().unwrap());
+    pace.note("copying", begun);
+    pace.each(
+        "Delete of a command",
+        lives,
+        |life| life.task.begin_delete(&life.id, "copies"),
+        |_, call| call.wait().unwrap(),
+    );
     for life in lives {
         assert!(life.copies.out.bytes() == life.payload, "{}: not what was written", life.id);
         assert_eq!(life.copies.err.text(), "");
     }
 }
 
-fn waits(lives: &[Life]) {
+fn waits(lives: &[Life], pace: &mut Pace) {
     let exec = |life: &Life| life.task.begin::<Empty>("Exec", &life.waits.request());
-    each(lives, exec, |_, call| call.wait().unwrap());
-    each(lives, |life| life.task.begin_start(&life.id, "waits"), |_, call| call.wait().unwrap());
-    for life in lives.iter() {
+    pace.each("Exec", lives, exec, |_, call| call.wait().unwrap());
+    pace.each(
+        "Start of a command",
+        lives,
+        |life| life.task.begin_start(&life.id, "waits"),
+        |_, call| call.wait().unwrap(),
+    );
+    let begun = Instant::now();
+    for life in lives {
         life.waits.out.expect("here");
         if !life.together {
             life.task.kill(&life.id, "waits", 9).unwrap();
@@ -145,4 +191,5 @@ fn waits(lives: &[Life]) {
         let deleted = life.task.delete(&life.id, "waits").unwrap();
         assert_eq!(deleted.exit_status, 137);
     }
+    pace.note("Kill of the command", begun);
 }
