@@ -4,7 +4,9 @@
 
 use dunnage_fuzz::one_line;
 use dunnage_shim::proto::metrics::{v1, v2};
-use dunnage_shim::proto::{Any, Empty, Message, Mount, Timestamp, bootstrap, events, options, table, task, ttrpc, wire};
+use dunnage_shim::proto::{
+    Any, Empty, Message, Mount, Timestamp, bootstrap, events, options, table, task, ttrpc, wire,
+};
 use dunnage_shim::server::upgrade;
 use libfuzzer_sys::fuzz_target;
 

@@ -88,7 +88,8 @@ fn mount_table(bytes: &[u8]) {
 
 /// A record behind those that can be read is the last.
 fn log(bytes: &[u8], text: &str) {
-    let whole = serde_json::Deserializer::from_slice(bytes).into_iter::<serde_json::Value>().all(|record| record.is_ok());
+    let whole =
+        serde_json::Deserializer::from_slice(bytes).into_iter::<serde_json::Value>().all(|record| record.is_ok());
     last_error(bytes);
     let record = serde_json::json!({"level": "error", "msg": text}).to_string();
     assert_eq!(last_error(record.as_bytes()).as_deref(), (!text.is_empty()).then(|| text.trim_end()));
