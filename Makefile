@@ -25,7 +25,7 @@ DAEMON_PACKAGES = $(BUILD_PACKAGES) busybox-static python3 python3-grpcio patche
 BENCH_PACKAGES = $(RUN_PACKAGES) strace golang-github-containers-common
 BENCH_SHIM_PACKAGES = $(DAEMON_PACKAGES) util-linux
 
-.PHONY: help run test fuzz test-containerd test-systemd test-vm test-vm-v1 clean-vm lint deny engines bench bench-shim build man completions install toolchain
+.PHONY: help run test fuzz test-containerd soak test-systemd test-vm test-vm-v1 clean-vm lint deny engines bench bench-shim build man completions install toolchain
 
 help: ## this list
 	@sed -n 's/^\([a-z0-9-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | while IFS='	' read -r t d; do printf '  make %-12s %s\n' "$$t" "$$d"; done
@@ -54,6 +54,13 @@ test-containerd: toolchain ## the shim under real daemons: containerd 1.6, 1.7 a
 	@integration/packages.sh $(DAEMON_PACKAGES)
 	$(CARGO) build --release -p containerd-shim-dunnage-v2 --target $(TARGET)
 	integration/containerd/run.py --shim $(abspath $(SHIM)) $(if $(ONLY),--only '$(ONLY)')
+	$(if $(ONLY),,CARGO="$(CARGO)" integration/containerd/protos.sh)
+	$(if $(ONLY),,SHIM=$(abspath $(SHIM)) SOAK=300 $(CARGO) test -q -p containerd-shim-dunnage-v2 --test soak -- --nocapture)
+
+soak: toolchain ## ten thousand containers (SOAK) on three shims side by side: nothing may grow, no event be missing
+	@integration/packages.sh $(BUILD_PACKAGES) busybox-static util-linux
+	$(CARGO) build --release -p containerd-shim-dunnage-v2 --target $(TARGET)
+	SHIM=$(abspath $(SHIM)) SOAK=$(or $(SOAK),10000) $(CARGO) test -q -p containerd-shim-dunnage-v2 --test soak -- --nocapture
 
 test-systemd: toolchain ## the calls to systemd, against a real one in namespaces of its own
 	@integration/packages.sh $(BUILD_PACKAGES) debootstrap
@@ -76,6 +83,7 @@ lint: toolchain ## rustfmt, clippy and shellcheck, warnings are errors
 	$(CARGO) fmt --all --check
 	$(CARGO) clippy --workspace --all-targets -- -D warnings
 	$(CARGO) clippy --test systemd -- -D warnings
+	$(CARGO) clippy -p containerd-shim-dunnage-v2 --test soak -- -D warnings
 	RUSTDOCFLAGS="-D warnings" $(CARGO) doc -q --workspace --no-deps
 	cd init && $(CARGO) fmt --check && $(CARGO) clippy --target-dir ../target/init -- -D warnings
 	$(CARGO) clippy -p dunnage -p containerd-shim-dunnage-v2 --bins --target $(TARGET) -- -D warnings

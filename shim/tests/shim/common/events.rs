@@ -133,6 +133,11 @@ impl Events {
         self.lock().refused
     }
 
+    /// All by now, and from now on only those that come.
+    pub fn take(&self) -> Vec<Event> {
+        std::mem::take(&mut self.lock().events)
+    }
+
     pub fn all(&self) -> Vec<Event> {
         self.lock().events.clone()
     }
