@@ -12,6 +12,7 @@ Owns: arguments, namespaces, counts, the order of measures.
 import argparse
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -184,7 +185,8 @@ def said(*words):
 def versions(args, place):
     pairs = {}
     for pair, (binaries, runc) in place["pairs"].items():
-        daemon, runtime = said(binaries + "/containerd", "--version").split()[2], said(runc, "--version").split()[-1]
+        # Debian's additions to a version (+ds1, ~ds1) tell nothing.
+        daemon, runtime = (re.split("[+~]", said(path, "--version").split()[2])[0] for path in (binaries + "/containerd", runc))
         sizes = {name: os.path.getsize(path) for name, path in (("shim", binaries + "/containerd-shim-runc-v2"), ("runc", runc))}
         pairs[pair] = {"containerd": daemon, "runc": runtime, "bytes": sizes}
     commit = said("git", "-C", PROJECT, "rev-parse", "--short", "HEAD")

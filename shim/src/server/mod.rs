@@ -141,6 +141,8 @@ impl Server {
 
     fn with_listener(args: &Args, listener: OwnedFd, leader: PathBuf) -> Result<Server> {
         let failed = |call: &'static str| move |e| Error::sys(call, e);
+        // We are executed as /proc/self/exe, and would be `exe` in ps; those who look for shims know them by this name.
+        nix::sys::prctl::set_name(c"containerd-shim").map_err(failed("prctl PR_SET_NAME"))?;
         fork::become_subreaper().map_err(failed("prctl PR_SET_CHILD_SUBREAPER"))?;
         nix::sys::stat::umask(nix::sys::stat::Mode::from_bits_truncate(0o022));
         for signal in [libc::SIGPIPE, libc::SIGHUP] {

@@ -59,6 +59,8 @@ impl Token {
     }
 }
 
+const INPUT_EDGES: EpollFlags = EpollFlags::EPOLLIN.union(EpollFlags::EPOLLRDHUP).union(EpollFlags::EPOLLET);
+
 /// epoll(7).
 #[derive(Debug)]
 pub struct Poll(Epoll);
@@ -85,6 +87,17 @@ impl Poll {
     pub fn add_edges(&self, fd: impl AsFd, token: Token) -> nix::Result<()> {
         let flags = EpollFlags::EPOLLIN | EpollFlags::EPOLLOUT | EpollFlags::EPOLLRDHUP | EpollFlags::EPOLLET;
         self.0.add(fd, EpollEvent::new(flags, token.to_u64()))
+    }
+
+    /// Waits for input, each told once; of room to write only while that is wanted: a peer that reads what it got makes room each time.
+    pub fn add_input_edges(&self, fd: impl AsFd, token: Token) -> nix::Result<()> {
+        self.0.add(fd, EpollEvent::new(INPUT_EDGES, token.to_u64()))
+    }
+
+    /// Waits for room to write, too, or no longer; for what [`Poll::add_input_edges`] has added.
+    pub fn want_output_edges(&self, fd: impl AsFd, token: Token, wanted: bool) {
+        let flags = if wanted { INPUT_EDGES | EpollFlags::EPOLLOUT } else { INPUT_EDGES };
+        self.0.modify(fd, &mut EpollEvent::new(flags, token.to_u64())).ok();
     }
 
     /// Stops waiting. Closing does that only for a descriptor that no worker has a copy of.

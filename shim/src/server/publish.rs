@@ -50,6 +50,8 @@ pub struct Publisher {
     namespace: String,
     queue: VecDeque<Event>,
     connection: Option<OwnedFd>,
+    /// The connection has no room: we wait for it.
+    full: bool,
     state: State,
     stream: u32,
     pause: Duration,
@@ -70,6 +72,7 @@ impl Publisher {
             namespace,
             queue: VecDeque::new(),
             connection: None,
+            full: false,
             state: State::Pausing(None),
             stream: 1,
             pause: FIRST_PAUSE,
@@ -149,7 +152,7 @@ impl Publisher {
                 }
                 State::Calling { deadline, .. } => {
                     let deadline = *deadline;
-                    match self.exchange() {
+                    match self.exchange(poll) {
                         Ok(Some(response)) if refuses_for_now(&response) => self.later(poll, now),
                         Ok(Some(response)) => self.taken(&response),
                         Ok(None) if now < deadline => return Some(deadline),
@@ -176,6 +179,7 @@ impl Publisher {
         if let Some(connection) = self.connection.take() {
             poll.remove(&connection);
         }
+        self.full = false;
         self.stream = 1;
         self.idle_since = None;
     }
@@ -188,7 +192,7 @@ impl Publisher {
             let flags = SockFlag::SOCK_CLOEXEC | SockFlag::SOCK_NONBLOCK;
             let socket = socket(AddressFamily::Unix, SockType::Stream, flags, None)?;
             connect(socket.as_raw_fd(), &UnixAddr::new(&self.address)?)?;
-            poll.add_edges(&socket, Token::Publisher)?;
+            poll.add_input_edges(&socket, Token::Publisher)?;
             Ok(socket)
         };
         self.connection = open().ok();
@@ -217,9 +221,10 @@ impl Publisher {
     }
 
     /// Sends what is unsent, reads what is there. The response, once it is whole.
-    fn exchange(&mut self) -> nix::Result<Option<Response>> {
+    fn exchange(&mut self, poll: &Poll) -> nix::Result<Option<Response>> {
         let State::Calling { unsent, answer, .. } = &mut self.state else { return Ok(None) };
-        let socket = self.connection.as_ref().ok_or(Errno::ENOTCONN)?.as_raw_fd();
+        let connection = self.connection.as_ref().ok_or(Errno::ENOTCONN)?;
+        let socket = connection.as_raw_fd();
         while !unsent.is_empty() {
             match send(socket, unsent, MsgFlags::MSG_DONTWAIT | MsgFlags::MSG_NOSIGNAL) {
                 Ok(n) => drop(unsent.drain(..n.min(unsent.len()))),
@@ -227,6 +232,10 @@ impl Publisher {
                 Err(Errno::EAGAIN) => break,
                 Err(e) => return Err(e),
             }
+        }
+        if self.full == unsent.is_empty() {
+            self.full = !unsent.is_empty();
+            poll.want_output_edges(connection, Token::Publisher, self.full);
         }
         let mut buffer = [0u8; 4096];
         // A daemon that answers and ends: what it has answered counts, and is not told again.

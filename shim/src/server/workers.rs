@@ -9,7 +9,7 @@ use dunnage::sys::descriptors::recv_fds;
 use dunnage::sys::fork::{self, Side};
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
-use nix::sys::socket::{AddressFamily, SockFlag, SockType, socketpair};
+use nix::sys::socket::{AddressFamily, MsgFlags, SockFlag, SockType, recv, socketpair};
 
 use super::poll::{Poll, Token};
 use super::process::Caller;
@@ -90,7 +90,7 @@ impl Workers {
     /// What the worker has sent, if it has; nothing and an error if it died before.
     pub fn receive(&mut self, poll: &Poll, number: u32) -> Option<(Purpose, Outcome, Given)> {
         let worker = self.all.get(&number)?;
-        let mut buffer = vec![0u8; 80 << 10];
+        let mut buffer = vec![0u8; waiting(&worker.socket)];
         let received = match recv_fds(worker.socket.as_fd(), &mut buffer) {
             Err(Errno::EINTR | Errno::EAGAIN) => return None,
             received => received,
@@ -134,6 +134,13 @@ impl Workers {
         // One that has not been heard yet will be: its socket is still there.
         index.is_some() || self.all.values().any(|worker| worker.pid == pid)
     }
+}
+
+/// How long the next answer is. Its longest is an error of 64 KiB; a buffer for that, each time, would stay in our memory for years.
+fn waiting(socket: &OwnedFd) -> usize {
+    const LONGEST: usize = 80 << 10;
+    let flags = MsgFlags::MSG_PEEK | MsgFlags::MSG_TRUNC | MsgFlags::MSG_DONTWAIT;
+    recv(socket.as_raw_fd(), &mut [], flags).map_or(LONGEST, |length| length.min(LONGEST))
 }
 
 fn died(why: &str) -> Outcome {
