@@ -21,8 +21,8 @@ use crate::external;
 use crate::mounts;
 use crate::options;
 use crate::program;
-use crate::proto::task::{DeleteResponse, ProcessRequest, StateResponse};
-use crate::proto::{Message, Timestamp};
+use crate::proto::task::{DeleteResponse, KillRequest, ProcessRequest, StateResponse};
+use crate::proto::{Empty, Message, Timestamp};
 
 /// How long a shim may take to say whom it has.
 const PATIENCE: Duration = Duration::from_secs(1);
@@ -124,10 +124,28 @@ fn ask(socket: &Path, id: &str) -> Shim {
         Some(answer) => {
             if let Some(Ok(state)) = answer {
                 log::debug(format_args!("the shim still has {id} in state {}", state.status));
+                socket::converse(socket, PATIENCE, |client| make_it_forget(client, id));
             }
             Shim::Alive
         }
     }
+}
+
+/// The daemon has given up a container that its shim still has. The shim ends it and forgets it, or it would stay for its sake; what it does
+/// not do in time is done by us.
+fn make_it_forget(client: &mut Client, id: &str) -> std::io::Result<()> {
+    const SERVICE: &str = "containerd.task.v2.Task";
+    let request = ProcessRequest { id: id.into(), exec_id: String::new() };
+    let kill = KillRequest { id: id.into(), exec_id: String::new(), signal: libc::SIGKILL.cast_unsigned(), all: true };
+    let _ended_already = client.call::<Empty>(SERVICE, "Kill", &kill)?;
+    for _ in 0..LOOKS {
+        match client.call::<DeleteResponse>(SERVICE, "Delete", &request)? {
+            // It is about to end.
+            Err(failure) if failure.code == 2 => std::thread::sleep(LOOK),
+            _ => break,
+        }
+    }
+    Ok(())
 }
 
 /// Everything that is left of a container.

@@ -340,3 +340,21 @@ fn what_a_living_shim_has_is_removed_and_told_once() {
         assert_gone(&members[0]);
     });
 }
+
+/// A daemon that lost its patience with a shim calls for the removal of what that still has.
+#[test]
+fn a_shim_that_still_has_it_ends_it_forgets_it_and_goes() {
+    case(|t| {
+        let c = t.container("c1");
+        let task = t.launch(&c);
+        let pid = task.shim_pid();
+        let wait = task.begin_wait("c1", "");
+        assert_eq!(t.delete(&c).exit_status, 137);
+        assert_eq!(wait.wait().unwrap().exit_status, 137);
+        assert!(task.state("c1", "").is_err(), "forgotten");
+        t.events.are(&["create c1", "start c1", "exit c1 137", "delete c1 137"]);
+        task.shutdown("c1").unwrap();
+        until("the shim to go", || !host::alive(pid));
+        t.untidy();
+    });
+}
