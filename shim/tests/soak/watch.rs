@@ -7,7 +7,7 @@ use std::time::Duration;
 use super::common::*;
 
 /// How long a step may take until somebody wants to know why.
-const LONG: u64 = 3;
+const LONG: u64 = 2;
 
 /// Grows with each step that ends.
 static STEPS: AtomicU64 = AtomicU64::new(0);
