@@ -25,7 +25,7 @@ def bars(figures, facts, key):
         for kind in (OURS, REFERENCE):
             value = median(figures.of(key, kind, pair))
             if value is not None:
-                found.append((f"{kind} {facts['pairs'][pair]['containerd']}", kind, value))
+                found.append((f"{kind}, {facts['pairs'][pair]['containerd']}", kind, value))
     return found
 
 
@@ -59,7 +59,7 @@ def plot(figures, facts):
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {height}" font-family="system-ui, sans-serif" font-size="13">',
         '<rect width="100%" height="100%" fill="#ffffff"/>',
         text(16, 26, "The shim against containerd-shim-runc-v2 with runc, medians: shorter is better", "bold", ' font-size="16"'),
-        f'<text x="16" y="45" fill="{GREY}">The number behind a name is the version of containerd. Many pods: {counts[NEW]} with the newer, {counts[OLD]} with the older.</text>',
+        f'<text x="16" y="45" fill="{GREY}">The number behind a name is that of the containerd. Many pods: {counts[NEW]} with the newer, {counts[OLD]} with the older.</text>',
     ]
     for number, (title, found, factor) in enumerate(panels):
         lines += panel(title, found, factor, number % 2 * COLUMN, 60 + number // 2 * high)

@@ -99,6 +99,7 @@ impl Pace {
     }
 
     fn note(&mut self, step: &'static str, begun: Instant) {
+        super::watch::step();
         if begun.elapsed() > self.took {
             (self.took, self.step) = (begun.elapsed(), step);
         }

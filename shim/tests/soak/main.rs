@@ -17,6 +17,7 @@
 mod common;
 mod life;
 mod look;
+mod watch;
 
 use std::collections::BTreeMap;
 use std::time::Instant;
@@ -45,6 +46,7 @@ fn soak() {
         let lives = number("SOAK", 300);
         let check = number("CHECK", if lives > 1500 { 500 } else { lives / 3 }).max(GROUPS * SIDE);
         let mut soak = Soak { groups: groups(t), t, lived: 0, began: Instant::now(), pace: Pace::default() };
+        watch::begin();
         // What is made once, on the first use, is no leak.
         soak.live(check.min(60));
         let first = soak.look();
