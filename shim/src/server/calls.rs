@@ -65,7 +65,7 @@ impl Server {
             "Pids" => self.pids(&decode(request)?),
             "Stats" => self.stats(&decode(request)?),
             "Wait" => self.wait(caller, &decode(request)?, request.timeout_nano),
-            "Shutdown" => self.shutdown(&decode(request)?),
+            "Shutdown" => self.shutdown(caller, &decode(request)?),
             "Create" => self.create(caller, decode(request)?).map(|()| None),
             // What follows has to wait for a container that is being made, and some of it for a worker that changes one.
             "Kill" => self.kill(caller, request, &decode(request)?),
@@ -184,10 +184,11 @@ impl Server {
         Ok(None)
     }
 
-    fn shutdown(&mut self, _request: &ShutdownRequest) -> Result<Option<Answer>, Failure> {
-        self.leaving.asked();
+    /// Who asks for the end when there is one gets his answer when nobody finds us any more: he looks for what is left of us.
+    fn shutdown(&mut self, caller: Caller, _request: &ShutdownRequest) -> Result<Option<Answer>, Failure> {
+        self.leaving.asked(caller);
         self.look_whether_to_leave();
-        done(&Empty {})
+        if self.containers.is_empty() { Ok(None) } else { done(&Empty {}) }
     }
 
     fn kill(&mut self, caller: Caller, call: &Request, request: &KillRequest) -> Result<Option<Answer>, Failure> {
@@ -214,8 +215,9 @@ impl Server {
             let job = Job::Kill { signal, all: request.all };
             let (container, exec_id) = (container.number, String::new());
             let purpose = Purpose { container, exec_id, kind: Kind::Kill, caller: Some(caller) };
-            if let Some(container) = self.containers.get(&container) {
+            if let Some(container) = self.containers.get_mut(&container) {
                 self.workers.start(&self.poll, &container.whose, &job, purpose, self.debug)?;
+                container.signalling = container.signalling.saturating_add(1);
             }
             return Ok(None);
         }

@@ -36,6 +36,9 @@ impl Server {
         if self.find(&request.id).is_some() {
             return Err(Failure::already_exists(format_args!("container {}", request.id)));
         }
+        if self.leaving.is_gone() {
+            return Err(Failure::precondition("the shim is about to end"));
+        }
         dunnage::state::check_id(&request.id).map_err(|e| Failure::invalid(&e))?;
         if !request.checkpoint.is_empty() {
             return Err(Failure::unimplemented("restore: CRIU is not supported"));
@@ -62,6 +65,7 @@ impl Server {
         self.workers.start(&self.poll, &container.whose, &Job::Create(Box::new(request)), purpose, self.debug)?;
         self.containers.insert(number, container);
         self.leaving.somebody_is_here();
+        self.look_whether_to_leave();
         // What is made from now on is found by `delete` if we die.
         self.note_members();
         Ok(())
@@ -209,7 +213,7 @@ impl Server {
     pub(super) fn finish_delete(&mut self, number: u32) {
         let Some(container) = self.containers.get(&number) else { return };
         let told = container.init.phase == Phase::Stopped || container.init.pid == 0;
-        if !container.removed || !told || container.init.pumps.outputs().next().is_some() {
+        if !container.removed || !told || container.signalling > 0 || container.init.pumps.outputs().next().is_some() {
             return;
         }
         let Some(container) = self.containers.remove(&number) else { return };
@@ -281,6 +285,12 @@ impl Server {
         };
         if let Some(caller) = purpose.caller {
             self.answer(caller, answer);
+        }
+        if purpose.kind == Kind::Kill
+            && let Some(container) = self.containers.get_mut(&number)
+        {
+            container.signalling = container.signalling.saturating_sub(1);
+            self.finish_delete(number);
         }
         let changes = !matches!(purpose.kind, Kind::Exec | Kind::Kill | Kind::KillRest | Kind::Delete);
         if let Some(container) = self.containers.get_mut(&number).filter(|_| changes) {

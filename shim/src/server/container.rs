@@ -64,6 +64,8 @@ pub struct Container {
     pub oom: Option<OomWatch>,
     /// Its first process has ended, and its others are awaited until that is told.
     pub ending: bool,
+    /// Workers that send a signal and whose answer is awaited: before that of a deletion, after which a client may hang up.
+    pub signalling: u32,
     /// A worker kills what that leaves.
     pub killing_rest: bool,
     /// The runtime has nothing of it any more; its output is awaited.
@@ -87,6 +89,7 @@ impl Container {
             meter: None,
             oom: None,
             ending: false,
+            signalling: 0,
             killing_rest: false,
             removed: false,
         }

@@ -7,21 +7,28 @@ use dunnage::files;
 use dunnage::log;
 
 use super::Server;
+use super::process::Caller;
 use crate::manager::socket;
+use crate::proto::{Empty, Message};
 
 /// How long the daemon may take to hear the last events.
 const FLUSH: Duration = Duration::from_secs(5);
 /// How long nobody has to be here; for tests the environment may say less.
 const IDLE: Duration = Duration::from_secs(60);
 
+/// How long another client may take to say what it has come for, or to go.
+const OTHERS: Duration = Duration::from_millis(500);
+
 /// How far it has come.
 #[derive(Debug)]
 pub struct Leaving {
     asked: bool,
-    /// By a signal: nobody is served any more.
-    stopped: bool,
-    /// We go as soon as all is said, and at the latest at this moment.
-    until: Option<Instant>,
+    /// Who has asked, and waits for the answer.
+    callers: Vec<Caller>,
+    /// Since when nothing keeps us but other clients.
+    ready_since: Option<Instant>,
+    /// The socket is gone: nobody finds us any more, and nothing keeps us but what is to be said. At the latest at this moment we go.
+    gone_until: Option<Instant>,
     idle_since: Option<Instant>,
     idle: Duration,
 }
@@ -32,21 +39,33 @@ impl Leaving {
         let seconds = std::env::var("DUNNAGE_SHIM_IDLE_SECONDS").ok().and_then(|text| text.parse().ok());
         Leaving {
             asked: false,
-            stopped: false,
-            until: None,
+            callers: Vec::new(),
+            ready_since: None,
+            gone_until: None,
             idle_since: Some(Instant::now()),
             idle: seconds.map_or(IDLE, Duration::from_secs),
         }
     }
 
     /// The daemon wants us to go.
-    pub fn asked(&mut self) {
+    pub fn asked(&mut self, caller: Caller) {
         self.asked = true;
+        self.callers.push(caller);
     }
 
     /// Whether it does; for a program that goes on.
     pub fn is_asked(&self) -> bool {
         self.asked
+    }
+
+    /// Whether the program before us was asked to.
+    pub fn set_asked(&mut self, asked: bool) {
+        self.asked = asked;
+    }
+
+    /// Whether nobody finds us any more.
+    pub fn is_gone(&self) -> bool {
+        self.gone_until.is_some()
     }
 
     /// A client, or a container.
@@ -56,7 +75,9 @@ impl Leaving {
 
     /// When something is to be done about it.
     pub fn deadline(&self) -> Option<Instant> {
-        self.until.or_else(|| self.idle_since?.checked_add(self.idle))
+        let others = self.ready_since.and_then(|since| since.checked_add(OTHERS));
+        let idle = self.idle_since.and_then(|since| since.checked_add(self.idle));
+        self.gone_until.or(others).or(idle)
     }
 }
 
@@ -70,63 +91,77 @@ impl Server {
     /// Whether the last container has gone, and the daemon wants us to follow, or nobody is here.
     pub(super) fn look_whether_to_leave(&mut self) {
         if !self.containers.is_empty() {
+            // It is remembered that it was said, and that is the answer.
+            self.leaving.ready_since = None;
+            let callers = std::mem::take(&mut self.leaving.callers);
+            self.answer_all(callers, &Ok(Empty {}.encode()));
             return;
         }
-        if self.leaving.asked && self.leaving.until.is_none() {
-            self.leaving.until = Instant::now().checked_add(FLUSH);
+        let now = Instant::now();
+        if self.leaving.asked {
+            self.leaving.ready_since.get_or_insert(now);
         }
-        if self.connections.is_empty() && self.leaving.idle_since.is_none() {
-            self.leaving.idle_since = Some(Instant::now());
+        if self.connections.is_empty() {
+            self.leaving.idle_since.get_or_insert(now);
         }
     }
 
     /// SIGTERM: nobody is served any more; containers stay, and whoever starts the group again finds no socket.
     pub(super) fn stop_serving(&mut self) {
         log::info("asked to stop by a signal");
-        self.poll.remove(&self.listener);
-        self.remove_socket();
-        self.leaving.stopped = true;
-        self.leaving.until = Instant::now().checked_add(FLUSH);
+        if self.leaving.gone_until.is_none() {
+            self.remove_socket();
+            self.go();
+        }
     }
 
-    /// Whether that was all. A client that has connected meanwhile keeps us here.
+    /// Nobody finds us any more.
+    fn go(&mut self) {
+        self.poll.remove(&self.listener);
+        self.leaving.gone_until = Instant::now().checked_add(FLUSH);
+        let callers = std::mem::take(&mut self.leaving.callers);
+        self.answer_all(callers, &Ok(Empty {}.encode()));
+    }
+
+    /// Whether that was all.
     pub(super) fn has_left(&mut self, now: Instant) -> bool {
-        let said = self.publisher.is_done() && !self.connections.values().any(|c| c.has_unsent());
-        let idle = self.leaving.until.is_none() && self.leaving.deadline().is_some_and(|deadline| deadline <= now);
-        if self.leaving.stopped {
-            return said || self.leaving.until.is_some_and(|until| until <= now);
+        if self.leaving.gone_until.is_none() && self.may_go(now) && self.nobody_knocks() {
+            self.go();
         }
+        let Some(until) = self.leaving.gone_until else { return false };
+        let said = self.publisher.is_done() && !self.connections.values().any(|c| c.has_unsent());
+        said || until <= now
+    }
+
+    fn may_go(&self, now: Instant) -> bool {
         if !self.containers.is_empty() || !self.workers.is_idle() {
-            self.leaving.until = None;
             return false;
         }
-        let leaves = match self.leaving.until {
-            Some(until) => said || until <= now,
-            None => idle && self.connections.is_empty(),
+        let over = |since: Option<Instant>, time: Duration| {
+            since.and_then(|since| since.checked_add(time)).is_some_and(|until| until <= now)
         };
-        leaves && self.nobody_knocks()
+        let is_asking = |number: &u32| self.leaving.callers.iter().any(|caller| caller.connection == *number);
+        let alone = self.connections.keys().all(is_asking);
+        let asked = self.leaving.ready_since.is_some() && (alone || over(self.leaving.ready_since, OTHERS));
+        asked || (self.connections.is_empty() && over(self.leaving.idle_since, self.leaving.idle))
     }
 
-    /// `start` connects and decides under the same lock under which we look for the last time and remove the socket.
+    /// `start` connects and decides under the same lock under which we look for the last time and remove the socket. A client that has
+    /// connected meanwhile keeps us here.
     fn nobody_knocks(&mut self) -> bool {
         let Some(Ok(dir)) = self.socket.parent().map(|dir| files::open(dir, files::DIRECTORY)) else { return true };
         let _lock = socket::lock(&dir);
         let before = self.connections.len();
         self.accept();
         if self.connections.len() > before {
-            self.leaving.until = None;
-            self.leaving.idle_since = None;
+            self.leaving.ready_since = self.leaving.ready_since.map(|_| Instant::now());
             return false;
         }
         self.remove_socket();
         true
     }
 
-    /// Its name, if it is still ours.
     fn remove_socket(&self) {
-        if self.leaving.stopped {
-            return;
-        }
         let Some(Ok(dir)) = self.socket.parent().map(|dir| files::open(dir, files::DIRECTORY)) else { return };
         socket::remove(&dir, &self.socket);
     }

@@ -149,9 +149,7 @@ impl Server {
         }
         let events = table.events.into_iter().map(|event| Event { topic: event.topic, request: event.request });
         self.publisher.take_over(events);
-        if table.shutdown_asked {
-            self.leaving.asked();
-        }
+        self.leaving.set_asked(table.shutdown_asked);
         self.settle();
         if let Some(asked) = &table.caller {
             let revision = dunnage::cli::version::commit().into();
