@@ -60,6 +60,8 @@ fn a_hundred_times_under_load_and_nothing_is_lost() {
         let task = t.launch(&c);
         t.start_with(&d, t.usual_stdin(&d));
         t.launch(&d);
+        // Once alone: a shim without this call fails here, and not when the threads wait for each other.
+        upgrade(&task);
         let (address, fds) = (task.address.clone(), descriptors(&task));
         let waits = (task.begin_wait("c1", ""), task.begin_wait("c2", ""));
         let exec =
