@@ -93,7 +93,7 @@ def states_refuse(world):
     refused(lambda: task.exec(["/bin/true"]).start())
 
 
-@test()
+@test("TestRegressionIssue6429")
 def creation_fails(world):
     events = world.events()
     for args, words in ((["/bin/nosuch"], ["/bin/nosuch", "no such file or directory"]), (["nosuch"], ['"nosuch"', "executable file not found in $PATH"]),
@@ -376,7 +376,7 @@ def metrics_of_the_deleted(world):
         assert error.not_found, error
 
 
-@test()
+@test("TestOOMEventMonitor")
 def oom_event(world):
     events = world.events()
     task = world.task("x=x; while :; do x=$x$x$x; done", change=limit_memory(16 << 20), rootfs="plain").run()

@@ -62,11 +62,11 @@ def through(world, *versions):
         one.end()
 
 
-@test(versions=lambda version: version >= (2, 0), limit=180)
+@test("TestUpgrade", versions=lambda version: version >= (2, 0), limit=180)
 def daemon_is_upgraded_and_downgraded(world):
     through(world, "1.7", None, "1.7")
 
 
-@test(versions=lambda version: version >= (2, 0), limit=180)
+@test("TestIssue10467", versions=lambda version: version >= (2, 0), limit=180)
 def daemon_is_upgraded_twice(world):
     through(world, "1.6", "1.7", None)
