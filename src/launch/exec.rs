@@ -93,10 +93,10 @@ pub fn exec(args: &Arguments, target: &Target, process: spec::Process) -> Result
     }
 }
 
-/// [`exec`] with `--detach` for a caller that links us (the shim): with [`Arguments::takes_console`] it gets the terminal's master.
+/// [`exec()`] with `--detach` for a caller that links us (the shim): with [`Arguments::takes_console`] it gets the terminal's master.
 ///
 /// # Errors
-/// As [`exec`].
+/// As [`exec()`].
 pub fn exec_here(args: &Arguments, target: &Target, process: spec::Process) -> Result<Here> {
     let Started { process, console, .. } = start(args, target, process)?;
     Ok(Here { pid: process.pid, console })
