@@ -79,7 +79,7 @@ clean-vm: ## throw the virtual machine away: the next test-vm makes it anew
 
 lint: toolchain ## rustfmt, clippy and shellcheck, warnings are errors
 	@integration/packages.sh $(BUILD_PACKAGES) shellcheck
-	shellcheck -S warning integration/*.sh integration/vm/*.sh integration/vm/guest.d/*.sh integration/bench/*.sh .ci/run
+	shellcheck -S warning integration/*.sh integration/containerd/*.sh integration/vm/*.sh integration/vm/guest.d/*.sh integration/bench/*.sh .ci/run
 	$(CARGO) fmt --all --check
 	$(CARGO) clippy --workspace --all-targets -- -D warnings
 	$(CARGO) clippy --test systemd -- -D warnings
