@@ -43,6 +43,7 @@ COUNTS = {
     "probes": {NEW: 40 if QUICK else 1000, OLD: 20 if QUICK else 200},
     "probe block": 10 if QUICK else 50,
     "many": {NEW: 12 if QUICK else 105, OLD: 6 if QUICK else 35},
+    "many rounds": 1 if QUICK else 3,
     "growth": {"dunnage": 500 if QUICK else 10000, "reference": 50 if QUICK else 300},
 }
 
@@ -152,7 +153,7 @@ def with_daemons(figures, wanted, args, place, base):
     for pair in place["pairs"]:
         mine = [side for side in sides if side.pair == pair]
         step("probes", wanted, measures.probes, figures, mine, COUNTS["probes"][pair], COUNTS["probe block"])
-        step("many", wanted, measures.many_pods, figures, mine, COUNTS["many"][pair])
+        step("many", wanted, measures.many_pods, figures, mine, COUNTS["many"][pair], COUNTS["many rounds"])
     for side in sides:
         side.daemon.stop()
 

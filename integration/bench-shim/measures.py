@@ -144,15 +144,20 @@ def probes(figures, sides, count, block):
         pod.remove()
 
 
-def many_pods(figures, sides, count):
+def many_pods(figures, sides, count, rounds):
     """So many pods at the same time, each with one container: all CPU until they run, and until they are gone."""
-    for side in shuffled(sides):
-        with ThreadPoolExecutor(count) as pool:
-            daemon = side.daemon_cpu()
-            with Clock(side) as clock:
-                all = list(pool.map(lambda _: Pod(side).run(), range(count)))
-            split(figures, "many start", side, clock, side.daemon_cpu() - daemon)
-            daemon = side.daemon_cpu()
-            with Clock(side) as clock:
-                list(pool.map(Pod.remove, all))
-            split(figures, "many stop", side, clock, side.daemon_cpu() - daemon)
+    for _ in range(rounds):
+        for side in shuffled(sides):
+            many_of_one(figures, side, count)
+
+
+def many_of_one(figures, side, count):
+    with ThreadPoolExecutor(count) as pool:
+        daemon = side.daemon_cpu()
+        with Clock(side) as clock:
+            all = list(pool.map(lambda _: Pod(side).run(), range(count)))
+        split(figures, "many start", side, clock, side.daemon_cpu() - daemon)
+        daemon = side.daemon_cpu()
+        with Clock(side) as clock:
+            list(pool.map(Pod.remove, all))
+        split(figures, "many stop", side, clock, side.daemon_cpu() - daemon)

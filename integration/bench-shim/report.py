@@ -36,7 +36,7 @@ TABLES = [
         ("all", "probe cpu", "ms"), ("the daemon's part", "probe cpu daemon", "ms"), ("the client's part", "probe cpu client", "ms"),
         ("shim, runtime, container", "probe cpu shim", "ms"), ("wall", "probe wall", "ms"),
     ]),
-    ("Many pods at once", "{many[new]} pods ({many[old]} with the older pair) of pause and one container, all in parallel, on the host's network: CPU until all run, and until all are removed. *Whole host*: /proc/stat, other work of the machine included.", [
+    ("Many pods at once", "{many[new]} pods ({many[old]} with the older pair) of pause and one container, all in parallel, on the host's network; {many rounds} rounds: CPU until all run, and until all are removed. *Whole host*: /proc/stat, other work of the machine included.", [
         ("start: all", "many start cpu", "s"), ("start: the daemon's part", "many start cpu daemon", "s"), ("start: the client's part", "many start cpu client", "s"),
         ("start: shims, runtimes, containers", "many start cpu shim", "s"), ("start: whole host", "many start host", "s"), ("start: wall", "many start wall", "s"),
         ("stop: all", "many stop cpu", "s"), ("stop: the daemon's part", "many stop cpu daemon", "s"), ("stop: the client's part", "many stop cpu client", "s"),
