@@ -53,8 +53,8 @@ pub struct OomWatch {
 enum Source {
     /// `signal` came, and the count has not followed yet: then the next pause.
     V1 { signal: EventFd, unsettled: Option<Duration> },
-    /// How often memory was missing, and when that was last seen to grow without a kill.
-    V2 { ooms: u64, hungry: Option<Instant> },
+    /// How often memory was missing, when that was last seen to grow without a kill, and when there was one.
+    V2 { ooms: u64, hungry: Option<Instant>, killed_at: Option<Instant> },
 }
 
 /// What the watches share.
@@ -136,7 +136,7 @@ impl Oom {
             Version::V2 => {
                 let counted = read("memory.events")?;
                 let ooms = parse::value_of(&counted, "oom");
-                (counted, self.0.watch(id, path)?.then_some(Source::V2 { ooms, hungry: None }))
+                (counted, self.0.watch(id, path)?.then_some(Source::V2 { ooms, hungry: None, killed_at: None }))
             }
         };
         let kills = parse::value_of(&counted, "oom_kill");
@@ -202,7 +202,7 @@ impl OomWatch {
     fn check_v2(&mut self) -> bool {
         // What cannot be read is gone: to us it is the same.
         let text = self.dir.read_if_there("memory.events").ok().flatten();
-        let Source::V2 { ooms, hungry } = &mut self.source else { return false };
+        let Source::V2 { ooms, hungry, killed_at } = &mut self.source else { return false };
         let Some(text) = text else {
             let killed = hungry.take().is_some_and(|since| since.elapsed() < LAST_KILL);
             self.kills = self.kills.saturating_add(u64::from(killed));
@@ -212,8 +212,9 @@ impl OomWatch {
         let (kills, now) = (parse::value_of(&text, "oom_kill"), parse::value_of(&text, "oom"));
         let killed = kills > self.kills;
         if killed {
-            *hungry = None;
-        } else if now > *ooms {
+            (*hungry, *killed_at) = (None, Some(Instant::now()));
+        } else if now > *ooms && killed_at.is_none_or(|at| at.elapsed() > LAST_KILL) {
+            // While one who was killed dies, others run out of memory still.
             *hungry = Some(Instant::now());
         }
         (self.kills, *ooms) = (kills, now);

@@ -1,6 +1,7 @@
 //! Update, Stats, Checkpoint.
 
 use dunnage_shim::proto::Message;
+use dunnage_shim::proto::metrics::v2;
 
 use crate::common::*;
 
@@ -51,8 +52,8 @@ fn stats_are_those_of_the_group() {
         let task = t.launch(&c);
         until("the file to be there", || t.rootfs().join("tmp/x").metadata().is_ok_and(|file| file.len() == 8 << 20));
         let any = task.stats("c1").unwrap();
-        let metrics = Metrics::decode(&any.value).unwrap();
         if host::has_v1() {
+            let metrics = Metrics::decode(&any.value).unwrap();
             assert_eq!(any.type_url, "io.containerd.cgroups.v1.Metrics");
             let memory = metrics.memory.unwrap().v1_usage.unwrap();
             assert_eq!(memory.limit, 64 << 20);
@@ -64,6 +65,13 @@ fn stats_are_those_of_the_group() {
             });
         } else {
             assert_eq!(any.type_url, "io.containerd.cgroups.v2.Metrics");
+            let memory = v2::Metrics::decode(&any.value).unwrap().memory.unwrap();
+            assert_eq!(memory.usage_limit, 64 << 20);
+            assert!(memory.usage > 1 << 20 && memory.usage <= 64 << 20, "{memory:?}");
+            until("50 ms of the processor", || {
+                let metrics = v2::Metrics::decode(&task.stats("c1").unwrap().value).unwrap();
+                metrics.cpu.unwrap().usage_usec > 50_000
+            });
         }
     });
 }
