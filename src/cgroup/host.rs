@@ -1,6 +1,8 @@
 //! Which control group hierarchies this host has and where they are mounted. Costs one statfs(2) on cgroup v2; reads
 //! /proc/self/mountinfo only where /sys/fs/cgroup is something else. Must not know containers.
 
+use std::sync::OnceLock;
+
 use nix::sys::statfs::{CGROUP2_SUPER_MAGIC, statfs};
 
 use super::dir::read_file;
@@ -69,9 +71,22 @@ pub enum Layout {
     V2,
 }
 
+/// See [`Host::keep`].
+static KEPT: OnceLock<Host> = OnceLock::new();
+
 impl Host {
+    /// What this program has found, and its copies find from now on: for one that stays (the shim), since the hierarchies of a host do not
+    /// change while containers run, and to read all its mounts takes longer than anything else that an exec asks of it.
+    pub fn keep(self) {
+        // Kept once: the same.
+        KEPT.set(self).ok();
+    }
+
     /// Looks at /sys/fs/cgroup, and only if that is not cgroup2 at /proc/self/mountinfo.
     pub fn detect() -> Result<Host> {
+        if let Some(host) = KEPT.get() {
+            return Ok(host.clone());
+        }
         match statfs(ROOT) {
             Ok(fs) if fs.filesystem_type() == CGROUP2_SUPER_MAGIC => Ok(Host::unified()),
             Ok(_) | Err(Errno::ENOENT) => Ok(Host::from_mountinfo(&read_file("/proc/self/mountinfo")?)),

@@ -33,7 +33,6 @@ pub fn exec(
         root: whose.root.clone(),
         id: whose.id.clone(),
         takes_console: true,
-        pid_file: Some(whose.bundle.join(format!("{exec_id}.pid"))),
         detach: true,
         ..Arguments::default()
     };

@@ -200,7 +200,10 @@ impl Server {
         self.answer_waiters(number, exec_id);
         let Some(container) = self.containers.get_mut(&number) else { return };
         let Some(process) = container.execs.remove(exec_id) else { return };
-        if let Ok(bundle) = crate::bundle::Bundle::open(&container.whose.bundle) {
+        // Another runtime tells the pid by a file.
+        if options::external(&container.whose.options).is_some()
+            && let Ok(bundle) = crate::bundle::Bundle::open(&container.whose.bundle)
+        {
             bundle.remove(&format!("{exec_id}.pid"));
         }
         let (exit_status, exited_at) = process.told_exit();

@@ -162,6 +162,7 @@ impl Server {
         poll.add_input(&listener, Token::Listener).map_err(failed("epoll_ctl"))?;
         poll.add_input(&signals, Token::Signals).map_err(failed("epoll_ctl"))?;
         let host = Host::detect()?;
+        host.clone().keep();
         // Without a descriptor for it there is still the look at each container's end.
         let oom = Oom::new(&host).map_err(log::warn).unwrap_or_default();
         if let Some(fd) = oom.as_fd() {

@@ -56,6 +56,7 @@ pub struct Publisher {
     stream: u32,
     pause: Duration,
     idle_since: Option<Instant>,
+    held: bool,
 }
 
 /// A daemon that is about to end, or just begins, says no to what it takes a moment later. What it does not understand it never will.
@@ -77,6 +78,7 @@ impl Publisher {
             stream: 1,
             pause: FIRST_PAUSE,
             idle_since: None,
+            held: false,
         }
     }
 
@@ -93,6 +95,11 @@ impl Publisher {
     /// One is on its way: the daemon may have it already.
     pub fn is_calling(&self) -> bool {
         matches!(self.state, State::Calling { .. })
+    }
+
+    /// No other event is sent before this is called with `false`. The one that is on its way is awaited, or given up, in five seconds.
+    pub fn hold(&mut self, held: bool) {
+        self.held = held;
     }
 
     /// Nothing waits.
@@ -138,6 +145,7 @@ impl Publisher {
         loop {
             match &mut self.state {
                 State::Pausing(Some(until)) if now < *until => return Some(*until),
+                State::Pausing(_) if self.held => return None,
                 State::Pausing(_) => {
                     let Some(event) = self.queue.front() else { return self.idle(poll, now) };
                     self.idle_since = None;

@@ -35,8 +35,6 @@ pub const SERVICE: &str = "dunnage.shim.v1.Shim";
 pub const READABLE: &str = "the table is readable";
 /// How long workers may take to end their work.
 const PATIENCE: Duration = Duration::from_secs(30);
-/// How long the daemon may take for the event that it has.
-const EVENT: Duration = Duration::from_secs(1);
 /// How long the new program may take to read the table.
 const READING: Duration = Duration::from_secs(5);
 
@@ -140,6 +138,7 @@ impl Server {
         if !binary.is_absolute() {
             return Err(Failure::invalid("the new program needs an absolute path"));
         }
+        self.publisher.hold(true);
         self.upgrade = Some(Wanted { caller, binary, since: Instant::now(), deferred: Vec::new() });
         Ok(())
     }
@@ -158,12 +157,14 @@ impl Server {
     pub(super) fn upgrade_if_quiet(&mut self, now: Instant) {
         let Some(wanted) = &self.upgrade else { return };
         let age = now.saturating_duration_since(wanted.since);
-        let quiet = self.workers.is_idle() && (!self.publisher.is_calling() || age >= EVENT);
+        // One that the daemon may have already would be told twice by the new program.
+        let quiet = self.workers.is_idle() && !self.publisher.is_calling();
         if !quiet && age < PATIENCE {
             return;
         }
         let failed = if quiet { self.hand_over() } else { Error::new("workers have not ended in 30 seconds") };
         log::error(format_args!("the shim is not upgraded: {failed}"));
+        self.publisher.hold(false);
         if let Some(wanted) = self.upgrade.take() {
             self.answer(wanted.caller, Err(Failure::unknown(failed)));
             wanted.deferred.into_iter().for_each(|(caller, request)| self.call(caller, request));
