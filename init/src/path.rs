@@ -162,11 +162,22 @@ fn link_target<'a>(dir: i32, name: &CStr, prefix: &Path, rest: impl Iterator<Ite
 
 // ---- names in an open directory: one component, and never through a link ---------------------------------------------
 
+/// How often somebody may win the race for a name against us before we refuse.
+const RACES: u32 = 1000;
+
 /// Opens a name in a directory.
 pub fn child(dir: i32, name: &CStr, flags: u64, resolve: u64) -> sys::Result<Fd> {
     // A handle is none of a terminal, and openat2(2) refuses what makes no sense.
     let flags = if flags & sys::O_PATH == 0 { flags | sys::O_NOCTTY } else { flags };
-    sys::openat2(dir, single(name)?, flags, 0, ITSELF | resolve)
+    let name = single(name)?;
+    for _ in 0..RACES {
+        match sys::openat2(dir, name, flags, 0, ITSELF | resolve) {
+            // One component without links leads nowhere else: what had the name was moved out of the directory while the kernel looked.
+            Err(Errno::EXDEV) if resolve & sys::RESOLVE_NO_XDEV == 0 => {}
+            opened => return opened,
+        }
+    }
+    Err(Errno::EXDEV)
 }
 
 /// Makes a file for writing, which must not be there.

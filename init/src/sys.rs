@@ -21,7 +21,7 @@ pub struct Errno(pub i32);
 
 macro_rules! errnos { ($($name:ident = $n:literal),* $(,)?) => { impl Errno { $(pub const $name: Errno = Errno($n);)* } } }
 errnos! {
-    EPERM = 1, ENOENT = 2, EINTR = 4, ENOEXEC = 8, EAGAIN = 11, EACCES = 13, EBUSY = 16, EEXIST = 17, ENOTDIR = 20,
+    EPERM = 1, ENOENT = 2, EINTR = 4, ENOEXEC = 8, EAGAIN = 11, EACCES = 13, EBUSY = 16, EEXIST = 17, EXDEV = 18, ENOTDIR = 20,
     EISDIR = 21, EINVAL = 22, EROFS = 30, ENAMETOOLONG = 36, ENOSYS = 38, ELOOP = 40, EPROTO = 71,
     EOPNOTSUPP = 95,
 }
