@@ -3,7 +3,7 @@
 #
 #   RUNTIME=BINARY guest.sh [PART...]
 #
-#   others     every test of the workspace that isn't in tests/containers
+#   others     every test of the workspace that isn't in tests/containers or of the shim
 #   cgroupfs   every test of tests/containers, with cgroups that we make ourselves
 #   systemd    the same, by the systemd driver
 #   compare-cgroupfs, compare-systemd
@@ -69,7 +69,7 @@ programs() {
 			grep -v ' \.\.\. ok$' "$log" | sed 's/^/    /'
 		fi
 		count $((${good:-0} + ${bad:-1})) "${good:-0}"
-	done < <(jq -r '."rust-binaries"[] | select(."binary-name" != "containers" and ."binary-name" != "shim") | "\(."binary-id") \(."binary-path")"' "$binaries")
+	done < <(jq -r '."rust-binaries"[] | select(."binary-name" != "containers" and (."binary-id" | startswith("containerd-shim") | not)) | "\(."binary-id") \(."binary-path")"' "$binaries")
 	rm -f "$log"
 }
 
