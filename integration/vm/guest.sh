@@ -93,7 +93,7 @@ scenes() {
 	for script in "$here"/guest.d/*.sh; do scene "$script"; done
 }
 
-[ $# -gt 0 ] || set -- others cgroupfs systemd scenes compare-cgroupfs compare-systemd
+[ $# -gt 0 ] || set -- others cgroupfs systemd scenes shim compare-cgroupfs compare-systemd
 for part in "$@"; do
 	printf '\n== %s: %s, %s, %s\n' "$part" "$(uname -r)" "$(systemctl --version | sed -n 1p)" "$(stat -fc %T /sys/fs/cgroup)"
 	case $part in
