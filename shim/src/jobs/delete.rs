@@ -7,15 +7,15 @@ use super::{Outcome, Whose};
 use crate::mounts;
 use crate::ttrpc::Failure;
 
-/// Removes it. One that is not there any more (an administrator was faster) is no fault.
-pub fn delete(whose: &Whose) -> Result<Outcome, Failure> {
-    if let Some(runtime) = other::runtime(whose)? {
-        runtime.delete(&whose.id, true)?;
-        mounts::unmount_all(&whose.bundle.join("rootfs"))?;
-        return Ok(Outcome::default());
+/// Removes it. One that is not there any more (an administrator was faster) is no fault. A root that was not mounted by us is left alone.
+pub fn delete(whose: &Whose, has_mounts: bool) -> Result<Outcome, Failure> {
+    match other::runtime(whose)? {
+        Some(runtime) => runtime.delete(&whose.id, true)?,
+        None => container::delete(&whose.root, &whose.id, true)
+            .map_err(|e| Failure::unknown(format_args!("failed to delete task: {e}")))?,
     }
-    container::delete(&whose.root, &whose.id, true)
-        .map_err(|e| Failure::unknown(format_args!("failed to delete task: {e}")))?;
-    mounts::unmount_all(&whose.bundle.join("rootfs"))?;
+    if has_mounts {
+        mounts::unmount_all(&whose.bundle.join("rootfs"))?;
+    }
     Ok(Outcome::default())
 }

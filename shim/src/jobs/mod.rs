@@ -71,7 +71,10 @@ pub enum Job {
         streams: Streams,
     },
     /// The container goes, then its mounts.
-    Delete,
+    Delete {
+        /// There are mounts of ours.
+        has_mounts: bool,
+    },
     /// Every process of the container is killed.
     KillAll,
     /// A signal by another runtime, or to a container that is frozen.
@@ -165,7 +168,7 @@ fn perform(whose: &Whose, job: &Job, given: &mut Given) -> Result<Outcome, Failu
         Job::Create(request) => create::create(whose, request, given),
         Job::Start => create::start(whose),
         Job::Exec { id, spec, streams } => exec::exec(whose, id, spec, streams, given),
-        Job::Delete => delete::delete(whose),
+        Job::Delete { has_mounts } => delete::delete(whose, *has_mounts),
         Job::KillAll => change::kill_all(whose),
         Job::Kill { signal, all } => change::kill(whose, *signal, *all),
         Job::Pause => change::pause(whose),

@@ -163,7 +163,8 @@ impl Server {
             Busy::No => container.may_delete()?,
         }
         let purpose = Purpose { container: number, exec_id: String::new(), kind: Kind::Delete, caller: None };
-        self.workers.start(&self.poll, &container.whose, &Job::Delete, purpose, self.debug)?;
+        let job = Job::Delete { has_mounts: container.has_mounts };
+        self.workers.start(&self.poll, &container.whose, &job, purpose, self.debug)?;
         container.busy = Busy::Delete;
         container.init.deleters.push(caller);
         Ok(())
