@@ -42,8 +42,8 @@ class Caller:
     sides = ("runc", "dunnage")
     # Paths of cgroups that it leaves by itself, whatever the runtime: a pattern.
     stays = "/$"
-    # How the command lines of its daemons begin.
-    daemons = ()
+    # How the command lines of its daemons begin, and those of the machine's.
+    daemons = host = ()
 
     def __init__(self, side, base):
         self.side, self.base = side, base
@@ -140,8 +140,8 @@ class Engine(Caller):
 
     # Of every container: no network but its own loopback.
     options = ("--network", "none")
-    # cgroups that it can limit.
-    limits = True
+    # cgroups that it can limit, and that it can freeze.
+    limits = freezes = True
 
     def box(self, *options_and_command, image=IMAGE, **more):
         """`run` in the foreground. The first argument without a dash after the options is told by `image`: options, IMAGE, command."""
@@ -195,12 +195,14 @@ class Podman(Engine):
     # Those of its pods it forgets in hierarchies that it does not know.
     stays = "/libpod_parent(/conmon|/[0-9a-f]{64})?$"
     owner = ()
+    manager = "cgroupfs"
 
     def __init__(self, side, base):
         super().__init__(side, base)
         self.flags = ["--root", base + "/storage", "--runroot", base + "/runroot"]
-        self.command = [*self.owner, "podman", *self.flags, "--tmpdir", base + "/tmp", "--runtime", side.runtime, "--cgroup-manager", "cgroupfs",
+        self.program = ["podman", *self.flags, "--tmpdir", base + "/tmp", "--runtime", side.runtime, "--cgroup-manager", self.manager,
                         "--events-backend", "file", "--storage-driver", "overlay"]  # fmt: skip
+        self.command = [*self.owner, *self.program]
         self.options = ("--network", "none", "--log-driver", "k8s-file")
         self.environment = {"PODMAN_IGNORE_CGROUPSV1_WARNING": "yes"}
 
@@ -233,7 +235,7 @@ class Rootless(Podman):
     name = "podman-rootless"
     owner = ("setpriv", "--reuid", str(USER), "--regid", str(USER), "--init-groups", "--")
     # On cgroup v1 an ordinary user has none; without systemd, none on v2 either.
-    limits = False
+    limits = freezes = False
 
     def __init__(self, side, base):
         super().__init__(side, base)
@@ -246,6 +248,56 @@ class Rootless(Podman):
     def stop(self):
         super().stop()
         # The process that holds the user namespace.
+        self("system", "migrate", check=False)
+
+
+class Systemd(Podman):
+    """By systemd's scopes, where it is PID 1."""
+
+    name = "podman-systemd"
+    manager = "systemd"
+    # The hierarchy has no controllers there.
+    limits = False
+    # Slices are systemd's, which keeps them.
+    stays = "^((?!libpod).)*$|/libpod_parent.*$"
+    daemons = host = ("/usr/lib/systemd/", "/lib/systemd/", "/usr/bin/dbus", "(sd-", "systemd-", "(systemd")
+    ctl = ("systemctl",)
+    units = "/run/systemd/system"
+    configuration = "/etc/containers"
+
+    def __init__(self, side, base):
+        super().__init__(side, base)
+        # By files: the timers of health checks know no flags.
+        self.program = ["podman"]
+        self.command = [*self.owner, *self.program]
+        os.makedirs(self.configuration, exist_ok=True)
+        with open(self.configuration + "/storage.conf", "w") as f:
+            f.write(f'[storage]\ndriver = "overlay"\ngraphroot = "{base}/storage"\nrunroot = "{base}/runroot"\n')
+        os.makedirs(self.configuration + "/containers.conf.d", exist_ok=True)
+        with open(self.configuration + "/containers.conf.d/callers.conf", "w") as f:
+            f.write(f'[engine]\nruntime = "{side.runtime}"\ncgroup_manager = "systemd"\nevents_logger = "file"\n')
+
+
+class User(Systemd):
+    """An ordinary user's, by the user's own systemd."""
+
+    name = "podman-user"
+    ctl = ("runuser", "-u", "user", "--", "env", f"XDG_RUNTIME_DIR=/run/user/{USER}", "systemctl", "--user")
+    owner = ("runuser", "-u", "user", "--", "env", "HOME=/home/user", f"XDG_RUNTIME_DIR=/run/user/{USER}",
+             f"DBUS_SESSION_BUS_ADDRESS=unix:path=/run/user/{USER}/bus", "PODMAN_IGNORE_CGROUPSV1_WARNING=yes",
+             "systemd-run", "--user", "--quiet", "--collect", "--pipe", "--wait", "--property=Delegate=yes", "--property=KillMode=process", "--")  # fmt: skip
+    units = f"/run/user/{USER}/systemd/user"
+    configuration = "/home/user/.config/containers"
+
+    def __init__(self, side, base):
+        super().__init__(side, base)
+        os.chown(base, USER, USER)
+        subprocess.run(["chown", "-R", "user", "/home/user/.config"], check=True)
+        subprocess.run(["systemctl", "start", f"user@{USER}.service"], check=True, timeout=60)
+        subprocess.run(["install", "-d", "-o", "user", f"/run/user/{USER}/systemd", self.units], check=True)
+
+    def stop(self):
+        super().stop()
         self("system", "migrate", check=False)
 
 
@@ -384,7 +436,9 @@ def sides(kind):
     return [side for side in kind.sides if side != "crun" or unified]
 
 
-CALLERS = [Podman, Rootless, Buildah, Docker, Ctr]
+# Those of a machine without systemd, and of one with it.
+PLAIN = [Podman, Rootless, Buildah, Docker, Ctr]
+WITH_SYSTEMD = [Systemd, User]
 
 
 def remove(path):

@@ -43,6 +43,7 @@ def arguments():
     parser.add_argument("--caller", action="append", help="podman, podman-rootless, buildah, docker, ctr (default: all)")
     parser.add_argument("--side", action="append", help="runc, crun, dunnage, shim (default: all)")
     parser.add_argument("--only", action="append", help="cases whose name contains this; * and ? are wildcards")
+    parser.add_argument("--systemd", action="store_true", help="podman where systemd is PID 1: podman-systemd, podman-user")
     parser.add_argument("--list", action="store_true", help="the cases")
     parser.add_argument("--inside", help=argparse.SUPPRESS)
     return parser.parse_args()
@@ -80,11 +81,17 @@ def describe(problem):
     return (kind + str(problem))[:1500] + where
 
 
+def limited():
+    """Whether the hierarchies have controllers."""
+    v2 = "/sys/fs/cgroup/cgroup.controllers"
+    return not os.path.exists(v2) or "pids" in open(v2).read().split()
+
+
 def prepare():
     """The image, and what engines have to be told of this machine."""
     import images
 
-    subprocess.run(["/integration/rootfs.sh", "/tmp/rootfs"], check=True)
+    subprocess.run([HERE + "/../rootfs.sh", "/tmp/rootfs"], check=True)
     with open("/tmp/rootfs/etc/passwd", "a") as f:
         f.write("squid:x:31:31:squid:/:/bin/sh\n")
     with open("/tmp/rootfs/etc/group", "a") as f:
@@ -95,6 +102,8 @@ def prepare():
     files, processes = (resource.getrlimit(which)[1] for which in (resource.RLIMIT_NOFILE, resource.RLIMIT_NPROC))
     with open("/etc/containers/containers.conf", "w") as f:
         f.write(f'[containers]\ndefault_ulimits = ["nofile={files}:{files}", "nproc={processes}:{processes}"]\n')
+        if not limited():
+            f.write("pids_limit = 0\n")
     images.of_busybox("/tmp/images.tar", "/tmp/rootfs")
 
 
@@ -114,7 +123,8 @@ class Place:
 
         processes = leftovers.processes().items()
         found = {f"process {pid}: {command}" for pid, command in processes if not (self.daemons and command.startswith(self.daemons))}
-        found |= {f"mount {point}" for point in leftovers.mounts([self.caller.base, "/run"])}
+        # podman takes the mount of its driver away when it has nothing to do, and forgets it at times.
+        found |= {f"mount {point}" for point in leftovers.mounts([self.caller.base, "/run"]) if not point.endswith("/storage/overlay")}
         found |= {f"cgroup {path}" for path in leftovers.cgroups("") if not re.search(self.caller.stays, path)}
         for directory in self.STATES:
             if os.path.isdir(directory):
@@ -136,9 +146,12 @@ def inside(args):
     import leftovers
 
     prepare()
+    if args.systemd:
+        # Parts of the machine's /proc are mounted over, and so the kernel allows none in a user namespace, unless there is a whole one.
+        subprocess.run(["mount", "-t", "proc", "proc", "/mnt"], check=True)
     cases = load_cases()
     started = time.monotonic()
-    for kind in engines.CALLERS:
+    for kind in engines.WITH_SYSTEMD if args.systemd else engines.PLAIN:
         mine = [case for case in cases if kind.name in case.callers and wanted(case.name, args.only)]
         if not mine or (args.caller and kind.name not in args.caller):
             continue
@@ -151,8 +164,8 @@ def inside(args):
             if shim:
                 runtime = "/usr/local/sbin/dunnage"
             one_side(kind(engines.Side(name, runtime, shim), f"/tmp/{kind.name}-{name}"), mine)
-    left = leftovers.processes()
-    say(end=True, seconds=time.monotonic() - started, left=sorted(left.values()))
+    left = [] if args.systemd else sorted(leftovers.processes().values())
+    say(end=True, seconds=time.monotonic() - started, left=left)
     os._exit(0)
 
 
@@ -162,7 +175,7 @@ def say(**record):
 
 def one_side(caller, cases):
     began = time.monotonic()
-    base = Place(caller)
+    base = Place(caller, caller.host)
     try:
         with Alarm(180):
             caller.start()
@@ -219,11 +232,13 @@ def outside(args):
         root = f"{TARGET}/{suite}"
         with tempfile.TemporaryDirectory(prefix="dunnage-callers-") as directory:
             words = [HERE + "/enter.sh", root, parent, "python3", "/integration/callers/run.py", "--inside", suite]
+            if args.systemd:
+                words = ["unshare", "--mount", "--propagation", "private", HERE + "/boot.sh", root, "python3", HERE + "/run.py", "--inside", suite, "--systemd"]
             for name in ("caller", "side", "only"):
                 for value in getattr(args, name) or []:
                     words += [f"--{name}", value]
             environment = {**os.environ, "TMPDIR": directory, "DUNNAGE": args.dunnage, "SHIM": args.shim}
-            process = subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL, env=environment)
+            process = subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL, env=environment, cwd=PROJECT)
             ended = False
             for line in process.stdout:
                 line = line.decode(errors="replace").rstrip("\n")

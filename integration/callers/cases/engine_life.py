@@ -1,6 +1,5 @@
 """The life of a container of podman or Docker: exec, logs, attach, signals, pauses, restarts, copies."""
 
-import json
 import os
 import signal
 import subprocess
@@ -120,7 +119,7 @@ def top(engine):
     contains(engine("top", "one"), "sleep 1234")
 
 
-@case(applies=lambda engine: engine.limits)
+@case(applies=lambda engine: engine.freezes)
 def pause(engine):
     sleeper(engine)
     engine("pause", "one")
@@ -136,21 +135,20 @@ def pause(engine):
 @case(applies=lambda engine: engine.limits)
 def stats(engine):
     sleeper(engine, "--memory", "64m")
-    got = json.loads(engine("stats", "--no-stream", "--format", "{{json .}}", "one").splitlines()[0])
-    text = json.dumps(got)
-    assert "64MiB" in text or "67.1" in text or "67108864" in text, text
-    assert str(got.get("PIDs", got.get("pids"))) not in ("0", "None", ""), text
+    text = engine("stats", "--no-stream", "--format", "{{.MemUsage}} {{.PIDs}}", "one")
+    assert "/ 64MiB" in text or "/ 67.11MB" in text, text
+    assert int(text.split()[-1]) in (1, 2, 3), text
 
 
 @case()
 def logs(engine):
-    engine.up("one", ["sh", "-c", "echo out; echo err >&2; seq 1 20000; echo -n no newline"])
+    engine.up("one", ["sh", "-c", "echo out; echo err >&2; seq 1 20000; echo end"])
     engine("wait", "one")
     done = engine.run("logs", "one")
     equal(done.err, "err\n")
     lines = done.out.splitlines()
-    equal((lines[0], lines[1], lines[-2], lines[-1], len(lines)), ("out", "1", "20000", "no newline", 20002))
-    equal(engine("logs", "--tail", "1", "one"), "no newline")
+    equal((lines[0], lines[1], lines[-2], lines[-1], len(lines)), ("out", "1", "20000", "end", 20002))
+    equal(engine("logs", "--tail", "1", "one"), "end")
     contains(engine("logs", "--timestamps", "--tail", "1", "one"), "T")
 
 

@@ -42,7 +42,7 @@ def pod_with_a_shared_pid_namespace(podman):
     podman.exec("b", "true")
 
 
-@case("podman", applies=lambda podman: podman.limits)
+@case("podman", applies=lambda podman: podman.freezes)
 def pod_is_paused(podman):
     podman("pod", "create", "--name", "pod", "--network", "none")
     podman("run", "-d", "--pod", "pod", "--name", "a", "--log-driver", "k8s-file", "localhost/busybox:1", "sleep", "1000")
@@ -65,7 +65,7 @@ def kube_play(podman):
         "apiVersion": "v1", "kind": "Pod", "metadata": {"name": "played"},
         "spec": {
             "hostNetwork": True, "restartPolicy": "Never",
-            "containers": [{"name": "one", "image": "localhost/busybox:1", "command": ["sh", "-c", "echo up; sleep 1000"],
+            "containers": [{"name": "one", "image": "localhost/busybox:1", "command": ["/bin/sh", "-c", "echo up; sleep 1000"],
                             "env": [{"name": "ANSWER", "value": "yes"}],
                             "securityContext": {"readOnlyRootFilesystem": True, "allowPrivilegeEscalation": False, "capabilities": {"drop": ["ALL"]}}}],
         },
@@ -74,7 +74,8 @@ def kube_play(podman):
     with open(path, "w") as f:
         json.dump(document, f)
     podman("play", "kube", "--log-driver", "k8s-file", path)
-    equal(podman.exec("played-one", "echo $ANSWER; touch /x 2>/dev/null || echo refused").out.split(), ["yes", "refused"])
+    got = podman("exec", "played-one", "/bin/sh", "-c", "echo $ANSWER; /bin/touch /x 2>/dev/null || echo refused")
+    equal(got.split(), ["yes", "refused"])
     podman("play", "kube", "--down", path)
 
 
@@ -118,7 +119,7 @@ def user_namespaces(podman):
     equal(podman.exec("one", "id -u; cat /proc/self/uid_map").out.split(), ["0", "0", "200000", "1000"])
 
 
-@case("podman")
+@case("podman", applies=lambda podman: podman.version >= (5, 0))
 def mapped_volumes(podman):
     path = podman.fresh("volume")
     os.makedirs(path)
