@@ -42,6 +42,8 @@ class Caller:
     sides = ("runc", "dunnage")
     # Paths of cgroups that it leaves by itself, whatever the runtime: a pattern.
     stays = "/$"
+    # Ends of the paths of mounts, likewise: podman's driver's, of the network that Docker calls host.
+    mounts = ("/storage/overlay", "/netns/default")
     # How the command lines of its daemons begin, and those of the machine's.
     daemons = host = ()
 
@@ -384,6 +386,8 @@ disabled_plugins = ["io.containerd.grpc.v1.cri", "io.containerd.cri.v1.runtime",
 
 class Ctr(Caller):
     name = "ctr"
+    # The parent of a namespace's containers.
+    stays = "/default$"
     daemons = ("containerd --config",)
     sides = ("runc", "dunnage", "shim")
 

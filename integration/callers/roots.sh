@@ -33,15 +33,15 @@ bootstrap() {
 
 recipe=$({ echo "$PACKAGES"; declare -f bootstrap; } | sha256sum | cut -c1-12)
 mkdir -p "$dest"
-for suite in $suites; do
-	exec 8>"$dest/$suite.lock"
+for release in $suites; do
+	exec 8>"$dest/$release.lock"
 	flock 8
-	root=$dest/$suite
+	root=$dest/$release
 	[ "${REFRESH:-no}" = no ] && [ "$(cat "$root.recipe" 2>/dev/null)" = "$recipe" ] && continue
 	"$here/integration/packages.sh" debootstrap debian-archive-keyring
 	# shellcheck source=integration/apt.sh
 	. "$here/integration/apt.sh"
 	rm -rf --one-file-system "$root" "$root.recipe"
-	bootstrap "$suite" "$root"
+	bootstrap "$release" "$root"
 	echo "$recipe" >"$root.recipe"
 done

@@ -11,6 +11,12 @@ from terminal import Terminal
 LOOP = ["sh", "-c", "trap 'exit 4' TERM; echo up; while :; do sleep 0.1; done"]
 
 
+def ended_with_4(ctr):
+    """Older ctrs say it in words."""
+    done = ctr.run("task", "delete", "one", check=False)
+    assert done.code == 4 or "non-zero exit code 4" in done.err, (done.code, done.err)
+
+
 @case("ctr")
 def ctr_exit_status(ctr):
     done = ctr.box("one", "--rm", ["sh", "-c", "echo hello; echo problem >&2; exit 3"], check=3)
@@ -34,7 +40,7 @@ def ctr_life(ctr):
     contains(ctr("task", "metrics", "one").lower(), "memory")
     ctr("task", "kill", "one")
     eventually(lambda: ctr.status("one") == "STOPPED", what="its end")
-    ctr.run("task", "delete", "one", check=4)
+    ended_with_4(ctr)
     ctr("containers", "delete", "one")
 
 
@@ -55,7 +61,7 @@ def ctr_attach(ctr):
     first.stdin.flush()
     equal(first.stdout.readline(), b"got first\n")
     first.stdin.close()
-    first.communicate(timeout=20) if False else first.wait(20)
+    first.wait(20)
     equal(first.returncode, 6)
 
 
@@ -69,7 +75,10 @@ def ctr_log_of_a_file(ctr):
 
 @case("ctr")
 def ctr_options(ctr):
-    equal(ctr.box("one", "--rm", "--user", "31:7", "--cwd", "/tmp", "--env", "ANSWER=yes", ["sh", "-c", "id -u; id -g; pwd; echo $ANSWER"]).out.split(), ["31", "7", "/tmp", "yes"])
+    flags = ctr("run", "--help")
+    # --user is new in 1.7, --uidmap in 1.6.
+    user, who = (["--user", "31:7"], ["31", "7"]) if "--user " in flags else ([], ["0", "0"])
+    equal(ctr.box("one", "--rm", *user, "--cwd", "/tmp", "--env", "ANSWER=yes", ["sh", "-c", "id -u; id -g; pwd; echo $ANSWER"]).out.split(), [*who, "/tmp", "yes"])
     contains(ctr.box("two", "--rm", "--read-only", ["sh", "-c", "touch /x || echo refused"]).out, "refused")
     ctr.box("three", "--rm", "--privileged", ["mount", "-t", "tmpfs", "none", "/mnt"], check=False)
     ctr.box("four", "--rm", "--net-host", ["true"])
@@ -92,4 +101,4 @@ def ctr_across_a_restart(ctr):
     ctr.run("task", "exec", "--exec-id", "e1", "one", "true")
     ctr("task", "kill", "one")
     eventually(lambda: ctr.status("one") == "STOPPED", what="its end")
-    ctr.run("task", "delete", "one", check=4)
+    ended_with_4(ctr)

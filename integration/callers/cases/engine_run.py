@@ -28,6 +28,10 @@ def run_what_is_not_there(engine):
     contains(engine.box(["/bin/nosuch"], check=127).err.lower(), "no such file or directory")
     contains(engine.box(["nosuch"], check=127).err.lower(), "executable file not found in $path")
     contains(engine.box(["/etc/passwd"], check=126).err.lower(), "permission denied")
+
+
+@case()
+def run_a_directory(engine):
     engine.box(["/etc"], check=126)
 
 

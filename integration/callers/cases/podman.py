@@ -299,3 +299,16 @@ def state_of_the_runtime(podman):
     state = json.loads(subprocess.run([podman.side.runtime, "state", id], capture_output=True, check=True).stdout)
     equal((state["id"], state["status"], state["pid"]), (id, "running", podman.pid("one")))
     contains(subprocess.run([podman.side.runtime, "list"], capture_output=True, text=True).stdout, id)
+
+
+@case("podman", limit=120)
+def checkpoint(podman):
+    podman.up("one", ["sh", "-c", "echo up; i=0; while :; do i=$((i + 1)); echo $i >/tmp/count; sleep 0.1; done"])
+    eventually(lambda: int(podman.exec("one", "cat /tmp/count").text or 0) > 5, what="a count")
+    podman("container", "checkpoint", "one")
+    equal(podman.status("one"), "exited")
+    podman("container", "restore", "one")
+    before = int(podman.exec("one", "cat /tmp/count").text)
+    # A new one would begin at 1.
+    assert before > 1, before
+    eventually(lambda: int(podman.exec("one", "cat /tmp/count").text or 0) > before, what="it to go on counting")

@@ -17,7 +17,7 @@ class Unit:
         words = [*podman.program, "run", "--rm", "--name", "unit", "--network", "none", "--log-driver", "k8s-file", *run]
         quoted = " ".join('"' + word.replace("\\", "\\\\").replace('"', '\\"').replace("$", "$$").replace("%", "%%") + '"' for word in words)
         with open(f"{podman.units}/u.service", "w") as f:
-            f.write(f"[Service]\nType=notify\nNotifyAccess=all\nTimeoutStartSec=30\nTimeoutStopSec=20\nDelegate=yes\nKillMode=mixed\n")
+            f.write("[Service]\nType=notify\nNotifyAccess=all\nTimeoutStartSec=30\nTimeoutStopSec=20\nDelegate=yes\nKillMode=mixed\n")
             f.write(f"ExecStart={quoted}\nExecStop=podman stop --ignore --time 5 unit\nExecStopPost=podman rm --force --ignore --time 0 unit\n{more}")
         self.ctl("daemon-reload")
 
