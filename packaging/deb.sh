@@ -49,7 +49,7 @@ cp -r "$stage/share/man" "$stage/share/bash-completion" "$stage/share/zsh" "$sta
 mkdir -p "$root/usr/share/zsh/vendor-completions"
 mv "$root/usr/share/zsh/site-functions/_dunnage" "$root/usr/share/zsh/vendor-completions/"
 rmdir "$root/usr/share/zsh/site-functions"
-cp "$docs/README.md" "$docs/SECURITY.md" "$docs/dunnage.cdx.json" "$root/usr/share/doc/dunnage/"
+cp -r "$docs/docs" "$docs/README.md" "$docs/SECURITY.md" "$docs/dunnage.cdx.json" "$root/usr/share/doc/dunnage/"
 install -m 0755 "$here/dunnage/postinst" "$here/dunnage/prerm" "$root/DEBIAN/"
 install -m 0644 "$here/dunnage/triggers" "$root/DEBIAN/"
 package dunnage "OCI container runtime, a drop-in for runc" \

@@ -46,7 +46,7 @@ for binary in dunnage containerd-shim-dunnage-v2; do
 done
 
 stage=$dest/stage
-rm -rf "$stage"
+rm -rf "$stage" target/generated
 make -s man completions CARGO="$cargo"
 make -s install-files CARGO="$cargo" DESTDIR="$stage" PREFIX=/usr BINARY="$binaries/dunnage" SHIM="$binaries/containerd-shim-dunnage-v2"
 find "$stage/usr/share/man" -type f -exec gzip -9n {} +
@@ -54,6 +54,7 @@ find "$stage/usr/share/man" -type f -exec gzip -9n {} +
 docs=$stage/usr/share/doc/dunnage
 mkdir -p "$docs"
 cp README.md LICENSE SECURITY.md "$docs/"
+git ls-files docs | xargs cp --parents -t "$docs"
 gzip -9nc CHANGELOG.md >"$docs/CHANGELOG.md.gz"
 packaging/licences.py --target "$target" >"$docs/THIRD-PARTY"
 

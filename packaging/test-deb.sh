@@ -36,19 +36,23 @@ mount -t proc proc "$root/proc"
 mount -t tmpfs none "$root/tmp"
 mount --rbind /dev "$root/dev"
 cp "$dest"/*.deb "$root/tmp/"
-in() { chroot "$root" env DEBIAN_FRONTEND=noninteractive PATH=/usr/sbin:/usr/bin:/sbin:/bin "$@"; }
-install() { quiet in sh -c "apt-get install -y --no-install-recommends $*"; }
-remove() { quiet in apt-get purge -y "$@"; }
-fail() { say "FAILED: $*"; in update-alternatives --query runc >&2 || true; ls -l "$root"/usr/sbin/runc* >&2 || true; exit 1; }
-# is NAME: which program `runc` is.
-is() { in runc --version | grep -q "^$1 version" || fail "runc is $(in runc --version 2>&1 | head -1), not $1 ($2)"; }
-files() { in sh -c "find / -xdev \( -path /var/lib/dpkg -o -path /var/log -o -path /var/cache -o -path /var/lib/apt -o -path /tmp -o -path /etc/ld.so.cache \) -prune -o -printf '%p %y %m %u %l %s\n'" | grep -v -e '^/usr/sbin d' -e '^/ d' -e ' d 755 root  [0-9]*$' | LC_ALL=C sort; }
+inside() { chroot "$root" env DEBIAN_FRONTEND=noninteractive PATH=/usr/sbin:/usr/bin:/sbin:/bin "$@"; }
+install() { quiet inside sh -c "apt-get install -y --no-install-recommends $*"; }
+remove() { quiet inside apt-get purge -y "$@"; }
+fail() { say "FAILED: $*"; inside update-alternatives --query runc >&2 || true; ls -l "$root"/usr/sbin/runc* >&2 || true; exit 1; }
+# is NAME REASON: whose program `runc` is, by its commands: ours calls itself what it is called.
+is() {
+	local whose=runc
+	! inside runc help | grep -q 'say what this host can' || whose=dunnage
+	[ "$whose" = "$1" ] && inside runc --version | grep -q '^runc version' || fail "runc is $whose, not $1 ($2)"
+}
+files() { inside sh -c "find / -xdev \( -path /var/lib/dpkg -o -path /var/log -o -path /var/cache -o -path /var/lib/apt -o -path /tmp -o -path /etc/ld.so.cache \) -prune -o -printf '%p %y %m %u %l %s\n'" | grep -v -e '^/usr/sbin d' -e '^/ d' -e ' d 755 root  [0-9]*$' | LC_ALL=C sort; }
 same() { diff <(printf '%s\n' "$1") <(files) >&2 || fail "something is left ($2)"; }
 passed() { printf 'test-deb: ok: %s\n' "$*"; }
 
 # somebody: calls runc all the time; each call has to find it.
 somebody() {
-	in sh -c 'n=0; while [ ! -e /tmp/stop ]; do runc --version >/dev/null 2>>/tmp/failures || echo "call $n: $?" >>/tmp/failures; n=$((n+1)); done; echo $n >/tmp/calls' &
+	inside sh -c 'n=0; while [ ! -e /tmp/stop ]; do runc --version >/dev/null 2>>/tmp/failures || echo "call $n: $?" >>/tmp/failures; n=$((n+1)); done; echo $n >/tmp/calls' &
 	caller=$!
 }
 nobody() {
@@ -63,11 +67,11 @@ nobody() {
 empty=$(files)
 install /tmp/dunnage_*.deb /tmp/containerd-shim-dunnage_*.deb
 is dunnage "there is no other"
-in dunnage --version | grep -q '^dunnage version' || fail "dunnage --version"
-in containerd-shim-dunnage-v2 -v | grep -q containerd-shim-dunnage-v2 || fail "containerd-shim-dunnage-v2 -v"
-in dpkg --verify dunnage containerd-shim-dunnage | grep . && fail "files are not as in the packages"
+inside dunnage --version | grep -q '^dunnage version' || fail "dunnage --version"
+inside containerd-shim-dunnage-v2 -v | grep -q containerd-shim-dunnage-v2 || fail "containerd-shim-dunnage-v2 -v"
+inside dpkg --verify dunnage containerd-shim-dunnage | grep . && fail "files are not as in the packages"
 for page in dunnage dunnage-run; do
-	[ -e "$root/usr/share/man/man8/$page.8.gz" ] || in dpkg -L dunnage | grep -q "/usr/share/man/man8/$page.8.gz" || fail "$page.8"
+	[ -e "$root/usr/share/man/man8/$page.8.gz" ] || inside dpkg -L dunnage | grep -q "/usr/share/man/man8/$page.8.gz" || fail "$page.8"
 done
 remove dunnage containerd-shim-dunnage
 same "$empty" "installed and purged, without Debian's runc"
@@ -80,7 +84,7 @@ is runc "only Debian's is there"
 somebody
 install /tmp/dunnage_*.deb
 is runc "Debian's stays the chosen one"
-quiet in update-alternatives --set runc /usr/sbin/dunnage
+quiet inside update-alternatives --set runc /usr/sbin/dunnage
 is dunnage "chosen by hand"
 install --reinstall runc
 is dunnage "chosen by hand, and runc was installed again"
@@ -90,15 +94,15 @@ remove dunnage
 is runc "dunnage is gone"
 nobody "beside Debian's runc, and back"
 same "$before" "beside runc, and back"
-in dpkg --verify runc | grep . && fail "runc is not as in its package"
-[ -z "$(in dpkg-divert --list '*runc*')" ] || fail "a diversion is left"
+inside dpkg --verify runc | grep . && fail "runc is not as in its package"
+[ -z "$(inside dpkg-divert --list '*runc*')" ] || fail "a diversion is left"
 
 install /tmp/dunnage_*.deb
 remove runc
 is dunnage "Debian's runc is gone"
 install runc
 is runc "Debian's runc has come, and is first"
-quiet in update-alternatives --set runc /usr/sbin/dunnage
+quiet inside update-alternatives --set runc /usr/sbin/dunnage
 remove runc
 is dunnage "chosen by hand, and Debian's runc is gone"
 remove dunnage
