@@ -287,7 +287,7 @@ class User(Systemd):
     ctl = ("runuser", "-u", "user", "--", "env", f"XDG_RUNTIME_DIR=/run/user/{USER}", "systemctl", "--user")
     owner = ("runuser", "-u", "user", "--", "env", "HOME=/home/user", f"XDG_RUNTIME_DIR=/run/user/{USER}",
              f"DBUS_SESSION_BUS_ADDRESS=unix:path=/run/user/{USER}/bus", "PODMAN_IGNORE_CGROUPSV1_WARNING=yes",
-             "systemd-run", "--user", "--quiet", "--collect", "--pipe", "--wait", "--property=Delegate=yes", "--property=KillMode=process", "--")  # fmt: skip
+             "systemd-run", "--user", "--quiet", "--collect", "--pipe", "--wait", "--expand-environment=no", "--property=Delegate=yes", "--property=KillMode=process", "--")  # fmt: skip
     units = f"/run/user/{USER}/systemd/user"
     configuration = "/home/user/.config/containers"
 

@@ -52,7 +52,15 @@ impl PidFd {
     pub fn send_signal_to_group(&self, signal: i32) -> Result<(), Errno> {
         let info: *const libc::siginfo_t = std::ptr::null();
         // SAFETY: as above; the flag changes whom it is for.
-        let rc = unsafe { libc::syscall(libc::SYS_pidfd_send_signal, self.0.as_raw_fd(), signal, info, libc::PIDFD_SIGNAL_PROCESS_GROUP) };
+        let rc = unsafe {
+            libc::syscall(
+                libc::SYS_pidfd_send_signal,
+                self.0.as_raw_fd(),
+                signal,
+                info,
+                libc::PIDFD_SIGNAL_PROCESS_GROUP,
+            )
+        };
         Errno::result(rc).map(drop)
     }
 
@@ -202,7 +210,8 @@ mod tests {
         use std::io::Read;
         use std::os::unix::process::CommandExt;
         let script = "sleep 60 & wait";
-        let mut child = Command::new("/bin/sh").args(["-c", script]).process_group(0).stdout(Stdio::piped()).spawn().unwrap();
+        let mut child =
+            Command::new("/bin/sh").args(["-c", script]).process_group(0).stdout(Stdio::piped()).spawn().unwrap();
         let fd = PidFd::open(pid(&child)).unwrap();
         match fd.send_signal_to_group(libc::SIGKILL) {
             // A kernel before 6.9 does not know it.
