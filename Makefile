@@ -29,7 +29,7 @@ DIST_PACKAGES  = $(BUILD_PACKAGES) git python3
 DEB_PACKAGES   = debootstrap
 BENCH_SHIM_PACKAGES = $(DAEMON_PACKAGES) util-linux
 
-.PHONY: help run test fuzz test-containerd test-callers soak test-systemd test-vm test-vm-v1 clean-vm lint deny bench bench-shim build man completions install install-files dist deb toolchain
+.PHONY: help run test fuzz test-containerd test-callers soak test-systemd test-vm test-vm-v1 clean-vm lint deny bench bench-shim build man completions install install-files check-arm64 dist deb toolchain
 
 help: ## this list
 	@sed -n 's/^\([a-z0-9-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | while IFS='	' read -r t d; do printf '  make %-12s %s\n' "$$t" "$$d"; done
@@ -133,6 +133,9 @@ install-files:
 	install -D -m 0644 $(GENERATED)/completions/dunnage.bash $(DESTDIR)$(PREFIX)/share/bash-completion/completions/dunnage
 	install -D -m 0644 $(GENERATED)/completions/_dunnage $(DESTDIR)$(PREFIX)/share/zsh/site-functions/_dunnage
 	install -D -m 0644 $(GENERATED)/completions/dunnage.fish $(DESTDIR)$(PREFIX)/share/fish/vendor_completions.d/dunnage.fish
+
+check-arm64: toolchain ## compile and link everything for aarch64, with Debian's toolchain, and start it in QEMU's emulation
+	integration/arm64.sh
 
 dist: toolchain ## a reproducible tarball of static binaries, with checksum and SBOM, in target/dist; CHECK=1: built twice and compared
 	@integration/packages.sh $(DIST_PACKAGES)
