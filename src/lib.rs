@@ -13,6 +13,7 @@
 //! | [`plan`] | pure: (spec, host, options) -> plan. `plan/compile.rs` is *the* order of creation |
 //! | [`seccomp`], [`spec`] | pure: profile -> BPF; config.json as types, and its validation |
 //! | [`host`] | what validation may ask about this host |
+//! | [`net`] | network devices: rtnetlink(7), a container's devices moved in and given back |
 //! | [`files`] | paths of the host: the one place that opens, makes and changes by name |
 //! | [`sys`] | kernel calls that nix does not have; the only unsafe code |
 //! | [`error`], [`text`] | the one error type; the text of messages |
@@ -30,6 +31,7 @@ pub mod files;
 pub mod host;
 pub mod launch;
 pub mod log;
+pub mod net;
 pub mod plan;
 pub mod resctrl;
 pub mod seccomp;

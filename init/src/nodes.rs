@@ -49,6 +49,7 @@ pub struct Node {
     pub uid: u32,
     pub gid: u32,
     pub bind: bool,
+    pub exact: bool,
 }
 
 /// Makes a device node, or binds the host's.
@@ -59,6 +60,7 @@ pub fn node(init: &mut Init<'static>, n: &Node) -> Done {
     let dev = u64::from(n.minor & 0xff) | u64::from(n.major) << 8 | u64::from(n.minor & !0xff) << 12;
     let made = in_directory(init, n.path, |_, dir, name| match path::mknod(dir, name, n.kind | n.mode, dev) {
         Ok(()) if (n.uid, n.gid) != (0, 0) => path::chown(dir, name, n.uid, n.gid).at(Call::Chown),
+        Err(Errno::EEXIST) if n.exact => is_there(dir, name, n),
         Err(Errno::EEXIST) => Ok(()),
         r => r.at(Call::Mknod),
     });
@@ -66,6 +68,16 @@ pub fn node(init: &mut Init<'static>, n: &Node) -> Done {
         // No CAP_MKNOD, or a user namespace around us.
         Err(Failure { call: Call::Mknod, errno: Errno::EPERM, .. }) => bind_node(init, n),
         r => r,
+    }
+}
+
+/// What has the name already has to be this very device, or pipe; a link that leads to it is not.
+fn is_there(dir: i32, name: &CStr, n: &Node) -> Done {
+    let stat = sys::statx(dir, name).at(Call::Stat)?;
+    if stat.is(n.kind) && (stat.rdev == (n.major, n.minor) || stat.is(sys::S_IFIFO)) {
+        Ok(())
+    } else {
+        Err(Failure::found(Call::AnotherFile))
     }
 }
 

@@ -211,8 +211,8 @@ fn one_step(init: &mut Init<'static>, step: Step<Borrowed<'static>>) -> Done {
         Step::Attributes { set, clear } => mounts::attributes(init, set, clear),
         Step::Propagate { flags } => mounts::propagate(init, flags),
         Step::Mkdir { path, mode } => nodes::mkdir(init, path, mode),
-        Step::Node { path, kind, major, minor, mode, uid, gid, bind } => {
-            nodes::node(init, &nodes::Node { path, kind, major, minor, mode, uid, gid, bind })
+        Step::Node { path, kind, major, minor, mode, uid, gid, bind, exact } => {
+            nodes::node(init, &nodes::Node { path, kind, major, minor, mode, uid, gid, bind, exact })
         }
         Step::Symlink { target, path, replace, target_exists } => {
             nodes::symlink(init, target, path, replace, target_exists)

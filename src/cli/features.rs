@@ -37,7 +37,7 @@ pub fn document() -> Result<String> {
         systemd: true,
         criu: false,
         intel_rdt: true,
-        net_devices: false,
+        net_devices: true,
         seccomp_archs: &archs,
         seccomp_flags: &flags,
     })

@@ -19,6 +19,7 @@ use crate::cgroup::systemd::{Manager, Scope};
 use crate::cgroup::{Cgroup, Denied, Host, OwnedCgroup};
 use crate::container::Container;
 use crate::error::{Error, Result};
+use crate::net::devices::Devices;
 use crate::plan::compile::{self, Options, Request};
 use crate::plan::{Facts, Plan, mounts};
 use crate::spec::oci_state::{OciState, Status};
@@ -299,8 +300,16 @@ impl<'a> Bundle<'a> {
         owned: Option<&OwnedCgroup>,
         placement: Placement,
     ) -> std::result::Result<Outcome, Box<Failed>> {
-        let none =
-            |error| Box::new(Failed { error, process: None, cgroup: None, unit: None, resctrl_made: Vec::new() });
+        let none = |error| {
+            Box::new(Failed {
+                error,
+                process: None,
+                cgroup: None,
+                unit: None,
+                resctrl_made: Vec::new(),
+                net_devices: None,
+            })
+        };
         if self.notify_host.is_some() {
             notify::make_dir(creating.dir().as_fd()).map_err(none)?;
         }
@@ -334,12 +343,15 @@ impl<'a> Bundle<'a> {
         execution.stdio = stdio.child;
         execution.origin = Some((&self.spec, &origin));
         let result = execution.run();
-        let Execution { process, console, cgroup, unit, unit_started, manager, resctrl_made, .. } = execution;
+        let Execution { process, console, cgroup, unit, unit_started, manager, resctrl_made, net_devices, .. } =
+            execution;
         let unit = unit.map(|(name, _)| name).zip(manager).filter(|_| unit_started);
         match (result, process) {
-            (Ok(()), Some(process)) => Ok(Outcome { process, console, relay: stdio.relay, signals, notify }),
+            (Ok(()), Some(process)) => {
+                Ok(Outcome { process, console, relay: stdio.relay, signals, notify, net_devices })
+            }
             (Ok(()), None) => Err(none(Error::new("the plan started no process"))),
-            (Err(error), process) => Err(Box::new(Failed { error, process, cgroup, unit, resctrl_made })),
+            (Err(error), process) => Err(Box::new(Failed { error, process, cgroup, unit, resctrl_made, net_devices })),
         }
     }
 
@@ -359,6 +371,7 @@ impl<'a> Bundle<'a> {
             process.pidfd.send_signal(libc::SIGKILL).ok();
             process.pidfd.reap().ok();
         }
+        give_back(failed.net_devices.take());
         let killed = match owned.filter(|_| failed.cgroup.is_some() || failed.unit.is_some()) {
             Some(owned) => {
                 let killed = owned.kill_all();
@@ -399,6 +412,13 @@ impl<'a> Bundle<'a> {
     }
 }
 
+/// The container did not come to be: its network devices are not to end with its network namespace.
+fn give_back(devices: Option<Box<Devices>>) {
+    if let Some(Err(failed)) = devices.map(|mut devices| devices.give_back()) {
+        failed.into_iter().for_each(log::warn);
+    }
+}
+
 /// Connected and opened before anything is made, so that a dead one fails first.
 #[derive(Default)]
 struct Sockets {
@@ -427,6 +447,7 @@ struct Failed {
     process: Option<Process>,
     cgroup: Option<Cgroup>,
     resctrl_made: Vec<String>,
+    net_devices: Option<Box<Devices>>,
     /// systemd's unit that was started.
     unit: Option<(String, Manager)>,
 }
@@ -438,6 +459,8 @@ struct Outcome {
     relay: Relay,
     signals: Option<Signals>,
     notify: Option<Forwarder>,
+    /// Until the container is its caller's.
+    net_devices: Option<Box<Devices>>,
 }
 
 /// A container that was made.
@@ -454,8 +477,10 @@ impl Made<'_> {
     /// Gives callers what they asked for: the terminal, the pidfd, the pid file. If one cannot be given, the container goes again.
     pub fn hand_over(&mut self) -> Result<()> {
         let given = self.give();
+        let net_devices = self.outcome.net_devices.take();
         if given.is_err() {
             self.destroy().unwrap_or_else(log::warn);
+            give_back(net_devices);
         }
         given
     }

@@ -17,6 +17,7 @@ use crate::cgroup::systemd::{Manager, Scope, Unit};
 use crate::cgroup::{Cgroup, Denied, OwnedCgroup, Paths, Settings};
 use crate::error::{Context, Errno, Error, Result};
 use crate::log;
+use crate::net::devices::{Devices, Wanted};
 use crate::plan::PER_MESSAGE;
 use crate::plan::parent::HookKind;
 use crate::plan::{ParentStep, Place, Plan};
@@ -104,6 +105,8 @@ pub struct Execution<'a> {
     pub process: Option<Process>,
     /// The resctrl groups that were made for this container alone, in this order.
     pub resctrl_made: Vec<String>,
+    /// The network devices that were moved into the container.
+    pub net_devices: Option<Box<Devices>>,
     /// The master of the container's terminal.
     pub console: Option<OwnedFd>,
     sync: Option<Sync>,
@@ -133,6 +136,7 @@ impl<'a> Execution<'a> {
             origin: None,
             process: None,
             resctrl_made: Vec::new(),
+            net_devices: None,
             console: None,
             sync: None,
             places: Vec::new(),
@@ -192,6 +196,7 @@ impl<'a> Execution<'a> {
             ParentStep::JoinResctrl(groups) => {
                 resctrl::join(groups, self.pid()?).map_err(|e| e.field("/linux/intelRdt"))
             }
+            ParentStep::NetDevices(list) => self.net_devices(list).doing(|| "error creating network interfaces"),
             ParentStep::Fifo => {
                 let owner = (host_id(&self.maps.0, 0), host_id(&self.maps.1, 0));
                 self.creating.as_ref().map_or(Ok(()), |c| c.dir().make_exec_fifo(owner))
@@ -400,6 +405,15 @@ impl<'a> Execution<'a> {
             }
         }
         Ok(())
+    }
+
+    fn net_devices(&mut self, list: &[Wanted]) -> Result<()> {
+        // Our child, which waits for us: nobody else has its pid.
+        let path = format!("/proc/{}/ns/net", self.pid()?);
+        let container =
+            crate::files::open(path.as_str(), OFlag::O_RDONLY).map_err(|e| Error::sys(format!("open {path}"), e))?;
+        // Kept first, so that what has moved before something fails is given back.
+        self.net_devices.insert(Box::new(Devices::between(container)?)).move_in(list)
     }
 
     fn tell(&mut self, barrier: Barrier) -> Result<()> {

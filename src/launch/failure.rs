@@ -117,7 +117,7 @@ fn words(step: &Step<Owned>, f: &Found<'_>) -> Error {
         }
         Step::Capabilities { .. } => f.plain(f.call.name()).doing("unable to apply caps"),
         Step::Node { path, .. } => {
-            let error = if f.call == Call::NotTheDevice {
+            let error = if matches!(f.call, Call::NotTheDevice | Call::AnotherFile) {
                 Error::new(f.call.name())
             } else {
                 f.plain(format!("{} {}", f.call.name(), show(path)))

@@ -17,9 +17,11 @@ use crate::cgroup::systemd::properties::{self, round_quota};
 use crate::cgroup::systemd::{Scope, Unit, UnitName};
 use crate::cgroup::{DeviceList, Settings};
 use crate::error::{Error, Result};
+use crate::net::devices::Wanted;
 use crate::resctrl::Group;
 use crate::spec::landlock::Landlock;
-use crate::spec::{Linux, Resources, Spec};
+use crate::spec::{Linux, NetDevice, Resources, Spec};
+use crate::text;
 
 /// What is to be created, and how: config.json and the command line.
 #[derive(Debug, Clone, Copy)]
@@ -63,7 +65,6 @@ pub fn create(request: &Request<'_>, facts: &Facts) -> Result<Plan> {
     let program = spec.process.as_ref().ok_or_else(|| Error::new("process property must not be empty"))?;
     let root = spec.root.as_ref().ok_or_else(|| Error::new("root must be specified"))?;
     let rootfs = mounts::rootfs(request.bundle, &root.path);
-    refuse(linux)?;
     let mut plan = Plan::default();
     let p = &mut plan;
     let enter = Entering::of(linux, facts, p)?;
@@ -119,6 +120,13 @@ pub fn create(request: &Request<'_>, facts: &Facts) -> Result<Plan> {
     }
     if let Some(proc) = process::needs_proc(program, linux, fifo.is_some()) {
         p.always(proc);
+    }
+    let net_devices = net_devices(linux);
+    if !net_devices.is_empty() {
+        // The process is in its network namespace by now. Before hooks, and before sysctls that are about a device.
+        p.child_says(Barrier::Networked);
+        p.parent(ParentStep::NetDevices(net_devices));
+        p.parent_says(Barrier::DevicesMoved);
     }
     if !options.no_new_keyring {
         process::keyring(p, request.id, &program.selinux_label, enter.has(Namespaces::USER))?;
@@ -304,10 +312,12 @@ impl Cgroup {
     }
 }
 
-/// What can be asked for, but not yet be done: better no container than one without it.
-fn refuse(linux: &Linux) -> Result<()> {
-    if !linux.net_devices.is_empty() {
-        return Err(Error::new("network devices are not supported").field("/linux/netDevices"));
-    }
-    Ok(())
+/// The devices that move into the container.
+fn net_devices(linux: &Linux) -> Vec<Wanted> {
+    let wanted = |(name, device): (&String, &NetDevice)| {
+        let mut field = "/linux/netDevices".to_owned();
+        text::push_pointer(&mut field, name);
+        Wanted { name: name.clone(), inside: device.name.clone(), field }
+    };
+    linux.net_devices.iter().map(wanted).collect()
 }

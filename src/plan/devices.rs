@@ -36,8 +36,17 @@ pub fn populate(p: &mut Plan, linux: &Linux, mounts: &[Draft], bind: bool) -> Re
     }
     for (path, major, minor) in DEFAULT {
         if linux.devices.iter().all(|d| clean(&d.path) != path) {
-            let node =
-                Step::Node { path: c(path, "")?, kind: S_IFCHR, major, minor, mode: 0o666, uid: 0, gid: 0, bind };
+            let node = Step::Node {
+                path: c(path, "")?,
+                kind: S_IFCHR,
+                major,
+                minor,
+                mode: 0o666,
+                uid: 0,
+                gid: 0,
+                bind,
+                exact: false,
+            };
             p.always(node);
         }
     }
@@ -85,5 +94,7 @@ fn node(device: &Device, bind: bool, field: &str) -> Result<Step<dunnage_steps::
         gid: device.gid.unwrap_or(0),
         // A pipe is no device: it can be made anywhere.
         bind: bind && kind != S_IFIFO,
+        // config-linux.md, "Devices": another file of that name is an error.
+        exact: true,
     })
 }

@@ -7,6 +7,7 @@ use dunnage_steps::flags::Namespaces;
 
 use crate::cgroup::systemd::Unit;
 use crate::cgroup::{DeviceList, Settings};
+use crate::net::devices::Wanted;
 use crate::resctrl::Group;
 use crate::spec::{Hook, IdMapping, Rlimit, Scheduler};
 use crate::text::one_line;
@@ -59,6 +60,8 @@ pub enum ParentStep {
     Resctrl(Group),
     /// Puts the process, by then the one that will be the user's, into these resctrl groups.
     JoinResctrl(Vec<String>),
+    /// Moves devices of our network namespace into the container's.
+    NetDevices(Vec<Wanted>),
     /// Makes the exec fifo.
     Fifo,
     /// Starts `dunnage-init`.
@@ -198,6 +201,10 @@ impl fmt::Display for ParentStep {
             ParentStep::Delegate(owner) => write!(f, "delegate uid={owner}  # /process/user/uid"),
             ParentStep::Resctrl(group) => write!(f, "resctrl {group}"),
             ParentStep::JoinResctrl(groups) => write!(f, "join-resctrl {}", one_line(&groups.join(" "))),
+            ParentStep::NetDevices(list) => {
+                f.write_str("net-devices")?;
+                list.iter().try_for_each(|device| net_device(f, device))
+            }
             ParentStep::Fifo => f.write_str("fifo"),
             ParentStep::Spawn { namespaces, into_cgroup, pid_namespace, maps_first } => {
                 write!(f, "spawn namespaces={namespaces}")?;
@@ -261,6 +268,14 @@ fn unit(f: &mut fmt::Formatter<'_>, unit: &Unit) -> fmt::Result {
         write!(f, "\n    {}={}", p.name, p.value)?;
         if p.field.is_empty() { Ok(()) } else { write!(f, "  # {}", p.field) }
     })
+}
+
+fn net_device(f: &mut fmt::Formatter<'_>, device: &Wanted) -> fmt::Result {
+    write!(f, "\n    {}", one_line(&device.name))?;
+    if !device.inside.is_empty() {
+        write!(f, " as={}", one_line(&device.inside))?;
+    }
+    write!(f, "  # {}", device.field)
 }
 
 fn maps(f: &mut fmt::Formatter<'_>, uids: &[IdMapping], gids: &[IdMapping]) -> fmt::Result {

@@ -12,6 +12,7 @@ pub mod landlock;
 pub mod loopdev;
 pub mod memfd;
 pub mod mount;
+pub mod netlink;
 pub mod nsfs;
 pub mod pidfd;
 pub mod probe;

@@ -87,6 +87,7 @@ calls! {
     // What no call reported, but was seen.
     NotANull => "not the null device",
     NotTheDevice => "the host has another device of that name",
+    AnotherFile => "something else has that name in the root file system",
     NotAPty => "not a pseudoterminal of devpts",
     NotADirectory => "not a directory",
     OnRoot => "on the top of rootfs",

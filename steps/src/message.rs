@@ -16,6 +16,10 @@ pub enum Barrier {
     Forked,
     /// To the child that took over: the parent knows it.
     Adopted,
+    /// To the parent: it is in its network namespace, devices may be moved into it.
+    Networked,
+    /// To the child: they are there.
+    DevicesMoved,
     /// To the parent: mounts and /dev are made, prestart and createRuntime hooks may run.
     Mounted,
     /// To the child: these hooks have run.
@@ -35,12 +39,14 @@ pub enum Barrier {
 }
 
 impl Barrier {
-    const ALL: [Barrier; 13] = [
+    const ALL: [Barrier; 15] = [
         Barrier::Entered,
         Barrier::UserNamespace,
         Barrier::IdMaps,
         Barrier::Forked,
         Barrier::Adopted,
+        Barrier::Networked,
+        Barrier::DevicesMoved,
         Barrier::Mounted,
         Barrier::HooksRun,
         Barrier::Console,
@@ -64,6 +70,8 @@ impl Barrier {
             Barrier::IdMaps => "id-maps",
             Barrier::Forked => "forked",
             Barrier::Adopted => "adopted",
+            Barrier::Networked => "networked",
+            Barrier::DevicesMoved => "devices-moved",
             Barrier::Mounted => "mounted",
             Barrier::HooksRun => "hooks-run",
             Barrier::Console => "console",
@@ -81,6 +89,7 @@ impl Barrier {
             self,
             Barrier::UserNamespace
                 | Barrier::Forked
+                | Barrier::Networked
                 | Barrier::Mounted
                 | Barrier::Console
                 | Barrier::Ready

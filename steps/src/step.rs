@@ -162,9 +162,9 @@ steps! {
     Propagate "propagate" { flags: MountFlags }
     /// Makes a directory inside the root.
     Mkdir "mkdir" { path: Str, mode: u32 }
-    /// Makes a device node inside the root, and its directories; kept if it is there. Where mknod is not permitted, or with
-    /// `bind`, the host's node of the same path is bound.
-    Node "node" { path: Str, kind: u32, major: u32, minor: u32, mode: u32, uid: u32, gid: u32, bind: bool }
+    /// Makes a device node inside the root, and its directories; what is there is kept, and with `exact` has to be that device. Where
+    /// mknod is not permitted, or with `bind`, the host's node of the same path is bound.
+    Node "node" { path: Str, kind: u32, major: u32, minor: u32, mode: u32, uid: u32, gid: u32, bind: bool, exact: bool }
     /// Makes a symbolic link inside the root; kept if one is there, unless `replace`. With `target_exists` only if the target does.
     Symlink "symlink" { target: Str, path: Str, replace: bool, target_exists: bool }
     /// Makes the mount at `path` inside the root read-only, with the flags it has.

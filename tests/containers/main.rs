@@ -37,6 +37,7 @@ mod landlock;
 mod mounts;
 mod namespaces;
 mod nesting;
+mod netdevices;
 mod process;
 mod removal;
 mod robustness;

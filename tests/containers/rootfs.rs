@@ -172,6 +172,39 @@ fn devices_of_the_configuration() {
 }
 
 /// A bind mount at /dev brings its own.
+/// config-linux.md, "Devices": what is at the path of a device has to be that device.
+#[test]
+fn something_else_has_the_name_of_a_device() {
+    case(|b| {
+        b.set("/root/readonly", false).args(&["/bin/true"]);
+        let device = |b: &mut Bundle, path: &str| {
+            b.set("/linux/devices", json!([{"path": path, "type": "c", "major": 1, "minor": 3}])).run()
+        };
+        b.file("/opt/file", 0o644, "");
+        std::os::unix::fs::symlink("/dev/null", b.rootfs("/opt/link")).unwrap();
+        let mknod = |b: &Bundle, name: &str, minor: &str| {
+            let path = b.rootfs(name);
+            assert!(std::process::Command::new("mknod").arg(path).args(["c", "1", minor]).status().unwrap().success());
+        };
+        mknod(b, "/opt/zero", "5");
+        mknod(b, "/opt/null", "3");
+        for path in ["/opt/file", "/opt/link", "/opt/zero"] {
+            device(b, path)
+                .fails(
+                    1,
+                    &format!(
+                        "error creating device nodes: {path}: something else has that name in the root file system"
+                    ),
+                )
+                .err_has("(config.json /linux/devices/0)");
+        }
+        // It is there already: of a container before, or made by a bind.
+        device(b, "/opt/null").ok();
+        device(b, "/opt/new").ok();
+        device(b, "/opt/new").ok();
+    });
+}
+
 #[test]
 fn no_default_devices_in_a_bound_dev() {
     case(|b| {

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use super::{Check, IdMaps, is_mapped};
 use crate::spec::names::{self, number};
 use crate::spec::sysctl::{self, Scope};
-use crate::spec::{IdMapping, Linux, Namespace, Spec, text};
+use crate::spec::{IdMapping, Linux, Namespace, NetDevice, Spec, text};
 
 /// The kernel's __NEW_UTS_LEN.
 const UTS_NAME_MAX: usize = 64;
@@ -158,12 +158,23 @@ impl Check<'_> {
             return;
         }
         let at = "/linux/netDevices";
-        if find(linux, "network").is_none() {
-            self.error(at, "unable to move network devices without a NET namespace");
+        match find(linux, "network") {
+            None => self.error(at, "unable to move network devices without a NET namespace"),
+            Some(ns) if ns.path.is_empty() => (),
+            Some(ns) => match (self.host.is_own_netns)(&ns.path) {
+                Ok(false) => (),
+                Ok(true) => self.error(at, "unable to move network devices to the network namespace that they are in"),
+                Err(why) => self.error(at, format!("invalid netns path: {why}")),
+            },
         }
         if self.options.rootless_euid {
             self.error(at, "network devices are not supported for rootless containers");
         }
+        // A template never collides, and what a device is called here need not be what it is to be called there.
+        let called = |name: &String, device: &NetDevice| {
+            if device.name.is_empty() { name.clone() } else { device.name.clone() }
+        };
+        let mut taken = BTreeSet::new();
         for (name, device) in &linux.net_devices {
             let mut at = at.to_owned();
             text::push_pointer(&mut at, name);
@@ -173,6 +184,11 @@ impl Check<'_> {
             if !device.name.is_empty() && !is_net_device_name(&device.name) {
                 let why = format!("invalid network device name {}", text::quote(&device.name));
                 self.error(format!("{at}/name"), why);
+            }
+            let inside = called(name, device);
+            if !inside.contains('%') && !taken.insert(inside.clone()) {
+                let why = format!("two network devices are to be called {}", text::quote(&inside));
+                self.error(if device.name.is_empty() { at } else { format!("{at}/name") }, why);
             }
         }
     }

@@ -251,6 +251,38 @@ fn network_devices() {
             "/linux/netDevices",
             "unable to move network devices without a NET namespace",
         ),
+        (
+            devices(json!({"eth0": {"name": "net0"}, "eth1": {"name": "net0"}})),
+            &at("eth1/name"),
+            "two network devices are to be called \"net0\"",
+        ),
+        (
+            devices(json!({"eth0": {"name": "eth1"}, "eth1": {}})),
+            &at("eth1"),
+            "two network devices are to be called \"eth1\"",
+        ),
     ]);
-    accepted(&HOST, &ROOT, &[devices(json!({"eth0": {"name": "eth%d"}, "abcdefghijklmno": {}}))]);
+    accepted(
+        &HOST,
+        &ROOT,
+        &[
+            devices(json!({"eth0": {"name": "eth%d"}, "abcdefghijklmno": {}})),
+            devices(json!({"eth0": {"name": "eth1"}, "eth1": {"name": "eth0"}})),
+            devices(json!({"eth0": {"name": "net%d"}, "eth1": {"name": "net%d"}})),
+        ],
+    );
+}
+
+#[test]
+fn network_devices_into_a_joined_namespace() {
+    for (path, message) in [
+        ("/proc/self/ns/net", Some("unable to move network devices to the network namespace that they are in")),
+        ("/nosuch", Some("invalid netns path: stat /nosuch: no such file or directory")),
+        ("/run/netns/a", None),
+    ] {
+        let spec = patched(json!({"hostname": "", "linux": {"netDevices": {"eth1": {}},
+            "namespaces": [{"type": "mount"}, {"type": "network", "path": path}]}}));
+        let expected: Vec<_> = message.into_iter().map(|m| ("/linux/netDevices", m)).collect();
+        assert_eq!(told(&validate(&spec, &OLD_HOST, &ROOT)), expected, "{path}");
+    }
 }
