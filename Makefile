@@ -19,7 +19,7 @@ BUILD_PACKAGES = gcc libc6-dev make
 RUN_PACKAGES   = $(BUILD_PACKAGES) busybox-static jq procps
 FUZZ_PACKAGES  = g++
 TEST_PACKAGES  = $(RUN_PACKAGES) $(FUZZ_PACKAGES) strace runc util-linux uidmap iproute2 python3 libseccomp2 golang-github-containers-common \
-                 crun fuse3 fuse-overlayfs e2fsprogs
+                 crun fuse3 fuse-overlayfs e2fsprogs python3-jsonschema
 VM_PACKAGES    = $(TEST_PACKAGES) secilc
 DAEMON_PACKAGES = $(BUILD_PACKAGES) busybox-static python3 python3-grpcio patchelf
 CALLER_PACKAGES = $(BUILD_PACKAGES) python3 debootstrap debian-archive-keyring util-linux

@@ -7,6 +7,7 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 cargo=${CARGO:-cargo}
 
+integration/schema.sh
 integration/fuzz.sh
 
 if "$cargo" nextest --version >/dev/null 2>&1; then

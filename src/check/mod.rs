@@ -6,6 +6,7 @@
 //! |---|---|
 //! | `kernel` | system calls, file systems, sysctls, seccomp, security modules |
 //! | `namespaces` | which can be made, which can be joined, the distributions' switches |
+//! | `network` | network devices that are to move |
 //! | `limits` | what a host can run out of: keys, mounts, processes |
 //! | `cgroups` | layout, delegation, controllers, the container's place |
 //! | `rights` | our capabilities, limits above ours, id maps |
@@ -18,6 +19,7 @@ mod kernel;
 mod limits;
 mod mounts;
 mod namespaces;
+mod network;
 mod rights;
 
 use std::path::Path;
@@ -205,6 +207,7 @@ fn look(
     }
     kernel::look(&mut findings, &asked);
     namespaces::look(&mut findings, &asked);
+    network::look(&mut findings, &asked);
     limits::look(&mut findings, &asked);
     cgroups::look(&mut findings, &asked);
     rights::look(&mut findings, &asked);

@@ -279,6 +279,19 @@ fn faults_of_namespaces() {
 }
 
 #[test]
+fn faults_of_network_devices() {
+    fn device(c: &mut Case, name: &str) {
+        c.linux().net_devices.insert(name.into(), crate::spec::NetDevice::default());
+    }
+    seeded(&[
+        ("not there", E, "/linux/netDevices/no-such-dev", "link not found for interface no-such-dev", |c| {
+            device(c, "no-such-dev");
+        }),
+        ("not one that moves", E, "/linux/netDevices/lo", "it is the loopback device", |c| device(c, "lo")),
+    ]);
+}
+
+#[test]
 fn hosts_that_run_out() {
     seeded(&[
         ("keys", E, "", "user 0 has 200 of 200 keys", |c| {

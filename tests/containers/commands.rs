@@ -59,6 +59,7 @@ fn argument_counts() {
             (&["create", "a", "b"], "\"create\" requires exactly 1 argument(s)"),
             (&["run"], "\"run\" requires exactly 1 argument(s)"),
             (&["start"], "\"start\" requires exactly 1 argument(s)"),
+            (&["state"], "\"state\" requires exactly 1 argument(s)"),
             (&["state", "a", "b"], "\"state\" requires exactly 1 argument(s)"),
             (&["delete"], "\"delete\" requires exactly 1 argument(s)"),
             (&["pause"], "\"pause\" requires exactly 1 argument(s)"),
@@ -107,6 +108,20 @@ fn life_of_a_container() {
         b.delete();
         b.assert_gone();
         b.rt(&["state", &b.id]).fails(1, "container does not exist");
+    });
+}
+
+/// runtime.md, "Lifecycle", 2: what config.json becomes later is nothing to the container.
+#[test]
+fn config_json_is_read_once() {
+    case(|b| {
+        let mut running = b.env("WHICH=created").sh("echo $WHICH").create();
+        std::fs::write(b.bundle().join("config.json"), "not even JSON").unwrap();
+        b.start();
+        b.await_status("stopped");
+        assert_eq!(running.written().0, "created\n");
+        b.rt(&["delete", &b.id]).ok();
+        b.assert_gone();
     });
 }
 

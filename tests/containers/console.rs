@@ -70,6 +70,17 @@ fn size_of_the_configuration() {
 }
 
 #[test]
+fn a_size_without_a_terminal_is_ignored() {
+    case(|b| {
+        b.set("/process/consoleSize", json!({"height": 12, "width": 34}))
+            .sh("tty; echo end")
+            .run()
+            .ok()
+            .says("not a tty\nend");
+    });
+}
+
+#[test]
 fn the_holder_of_the_master_resizes_it() {
     case(|b| {
         terminal(b).sh("trap 'stty size' WINCH; echo ready; while :; do sleep 0.01; done");

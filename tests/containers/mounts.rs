@@ -228,6 +228,18 @@ fn a_missing_source_is_told() {
     });
 }
 
+/// config.md, "Mounts": for old tools, below the root whatever the working directory is.
+#[test]
+fn a_relative_destination_is_below_the_root() {
+    case(|b| {
+        b.mount(json!({"destination": "mnt", "type": "tmpfs", "source": "tmpfs"}));
+        b.set("/process/cwd", "/tmp").sh("grep -c ' /mnt tmpfs ' /proc/mounts; grep -c /tmp/mnt /proc/mounts");
+        let out = b.run();
+        assert_eq!(out.out, "1\n0\n", "{out}");
+        out.err_has("mount destination mnt is not absolute");
+    });
+}
+
 #[test]
 fn mounts_are_made_in_order() {
     case(|b| {

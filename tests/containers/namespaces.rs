@@ -150,6 +150,22 @@ fn a_cgroup_namespace_that_is_joined() {
     });
 }
 
+/// config-linux.md, "Namespaces": what `path` leads to has to be a namespace, and of that kind.
+#[test]
+fn a_path_to_something_else_is_refused() {
+    case(|b| {
+        b.args(&["/bin/true"]);
+        for (kind, path) in [("network", "/proc/self/ns/uts"), ("ipc", "/proc/self/ns/net"), ("uts", "/etc/passwd")] {
+            let mut other = b.config.clone();
+            std::mem::swap(&mut b.config, &mut other);
+            b.namespace(kind, Some(path)).remove("/hostname").run().code(1);
+            b.config = other;
+        }
+        b.run().ok();
+        b.assert_gone();
+    });
+}
+
 #[test]
 fn user_namespace_with_maps() {
     case(|b| {

@@ -90,6 +90,7 @@ pub fn validate(spec: &Spec, host: &HostFacts<'_>, options: &Options) -> Vec<Pro
     let none = Linux::default();
     let linux = spec.linux.as_ref().unwrap_or(&none);
     let mut check = Check { found: Vec::new(), errors: 0, warnings: 0, host, options };
+    check.version(&spec.oci_version);
     match &spec.process {
         Some(process) => check.process_required(process, "/process"),
         None => check.error("/process", "process property must not be empty"),
@@ -103,6 +104,7 @@ pub fn validate(spec: &Spec, host: &HostFacts<'_>, options: &Options) -> Vec<Pro
     check.cgroups_path(linux);
     if let Some(resources) = &linux.resources {
         check.resources(resources, "/linux/resources");
+        check.of_v1_alone(resources);
     }
     check.mounts(&spec.mounts, linux);
     check.rootfs_propagation(linux);
@@ -123,6 +125,9 @@ pub fn validate(spec: &Spec, host: &HostFacts<'_>, options: &Options) -> Vec<Pro
         check.hooks(hooks);
     }
     check.found.extend(Landlock::of(&spec.annotations).err());
+    if spec.annotations.contains_key("") {
+        check.error("/annotations/", "the key of an annotation must not be empty");
+    }
     if spec.annotations.contains_key("bundle") {
         check.warning("/annotations/bundle", "ignoring annotation \"bundle\": it would hide the path of the bundle");
     }
@@ -189,6 +194,14 @@ impl Check<'_> {
         }
     }
 
+    /// Nothing depends on it, and runc takes any: so what is none is no reason to refuse.
+    fn version(&mut self, version: &str) {
+        if !is_semver(version) {
+            let why = format!("ociVersion {} is not a version (MAJOR.MINOR.PATCH)", text::quote(version));
+            self.warning("/ociVersion", why);
+        }
+    }
+
     fn hooks(&mut self, hooks: &Hooks) {
         for (name, list) in [
             ("prestart", &hooks.prestart),
@@ -217,6 +230,18 @@ impl Check<'_> {
             }
         }
     }
+}
+
+/// SemVer 2.0.0, as far as it can be told from the outside: three numbers, and what is before or after a release.
+fn is_semver(version: &str) -> bool {
+    let word = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '.');
+    let (version, build) = version.split_once('+').unwrap_or((version, "0"));
+    let (release, before) = version.split_once('-').unwrap_or((version, "0"));
+    let numbers: Vec<&str> = release.split('.').collect();
+    let number =
+        |n: &&str| !n.is_empty() && n.bytes().all(|b| b.is_ascii_digit()) && (*n == "0" || !n.starts_with('0'));
+    let named = |text: &str| !text.is_empty() && text.chars().all(word) && text.split('.').all(|part| !part.is_empty());
+    numbers.len() == 3 && numbers.iter().all(number) && named(build) && named(before)
 }
 
 /// Whether a map has `id` inside the container.

@@ -45,6 +45,31 @@ impl Check<'_> {
         }
     }
 
+    /// config-linux.md, "Unified": what cannot be converted. Engines send it to every host and runc passes it over, so it is told.
+    pub(super) fn of_v1_alone(&mut self, resources: &Resources) {
+        let at = "/linux/resources";
+        if !self.host.cgroup_v2 {
+            return;
+        }
+        let memory = resources.memory.as_ref();
+        let cpu = resources.cpu.as_ref();
+        let network = resources.network.as_ref();
+        let disks = resources.block_io.as_ref();
+        for (asked, field) in [
+            (memory.is_some_and(|m| m.swappiness.is_some()), "memory/swappiness"),
+            (memory.is_some_and(|m| m.disable_oom_killer == Some(true)), "memory/disableOOMKiller"),
+            (cpu.is_some_and(|c| c.realtime_runtime.is_some_and(|us| us != 0)), "cpu/realtimeRuntime"),
+            (cpu.is_some_and(|c| c.realtime_period.is_some_and(|us| us != 0)), "cpu/realtimePeriod"),
+            (network.is_some_and(|n| n.class_id.is_some_and(|id| id != 0)), "network/classID"),
+            (network.is_some_and(|n| !n.priorities.is_empty()), "network/priorities"),
+            (disks.is_some_and(|b| b.leaf_weight.is_some_and(|w| w != 0)), "blockIO/leafWeight"),
+        ] {
+            if asked {
+                self.warning(format!("{at}/{field}"), format!("{field} is ignored: cgroup v2 has nothing like it"));
+            }
+        }
+    }
+
     fn device_rules(&mut self, resources: &Resources, at: &str) {
         for (i, rule) in resources.devices.iter().enumerate() {
             let at = format!("{at}/devices/{i}");

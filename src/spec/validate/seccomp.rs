@@ -2,7 +2,7 @@
 
 use super::Check;
 use crate::spec::names::{self, number};
-use crate::spec::{Seccomp, Syscall};
+use crate::spec::{Seccomp, Syscall, text};
 
 /// System calls have six arguments.
 const LAST_ARG: u32 = 5;
@@ -26,6 +26,7 @@ impl Check<'_> {
             }
         }
         self.action(&profile.default_action, &format!("{at}/defaultAction"));
+        self.errno(&profile.default_action, profile.default_errno_ret, &format!("{at}/defaultErrnoRet"));
         let notify = "SCMP_ACT_NOTIFY";
         if profile.default_action == notify {
             self.error(format!("{at}/defaultAction"), "SCMP_ACT_NOTIFY cannot be used as default action");
@@ -37,6 +38,9 @@ impl Check<'_> {
         if notifies && profile.listener_path.is_empty() {
             self.error(format!("{at}/listenerPath"), "seccomp listenerPath is not set");
         }
+        if profile.listener_path.is_empty() && !profile.listener_metadata.is_empty() {
+            self.error(format!("{at}/listenerMetadata"), "seccomp listenerMetadata is set, but listenerPath is not");
+        }
         self.no_nul(format!("{at}/listenerPath"), "seccomp listenerPath", &profile.listener_path);
     }
 
@@ -46,8 +50,19 @@ impl Check<'_> {
         }
     }
 
+    fn errno(&mut self, action: &str, errno: Option<u32>, at: &str) {
+        if let Some(errno) = errno.filter(|_| !matches!(action, "SCMP_ACT_ERRNO" | "SCMP_ACT_TRACE")) {
+            let action = text::one_line(action);
+            self.error(at, format!("seccomp action {action} does not support an errno, but {errno} is given"));
+        }
+    }
+
     fn rule(&mut self, rule: &Syscall, at: &str) {
         self.action(&rule.action, &format!("{at}/action"));
+        self.errno(&rule.action, rule.errno_ret, &format!("{at}/errnoRet"));
+        if rule.names.is_empty() {
+            self.error(format!("{at}/names"), "a seccomp rule must name at least one syscall");
+        }
         // The agent is told by a write: it would wait for itself.
         if rule.action == "SCMP_ACT_NOTIFY" && rule.names.iter().any(|name| name == "write") {
             self.error(format!("{at}/names"), "SCMP_ACT_NOTIFY cannot be used for the write syscall");

@@ -90,10 +90,33 @@ fn devices_and_resources() {
             path("a:b:c"),
             device(json!({"path": "/dev/x", "type": "p"})),
             device(json!({"path": "/dev/x", "type": "u", "major": 0, "minor": 0})),
-            resources(json!({"memory": {"swappiness": 200}, "hugepageLimits": [{"pageSize": "64KB", "limit": 0}],
-                "unified": {"memory.max": "1", "io.max": "8:0 rbps=1\n8:16 rbps=2"}})),
+            resources(
+                json!({"memory": {"disableOOMKiller": false}, "hugepageLimits": [{"pageSize": "64KB", "limit": 0}],
+                "unified": {"memory.max": "1", "io.max": "8:0 rbps=1\n8:16 rbps=2"}}),
+            ),
         ],
     );
+}
+
+#[test]
+fn resources_that_v2_does_not_have() {
+    for (asked, field) in [
+        (json!({"memory": {"swappiness": 200}}), "memory/swappiness"),
+        (json!({"memory": {"disableOOMKiller": true}}), "memory/disableOOMKiller"),
+        (json!({"cpu": {"realtimeRuntime": 1}}), "cpu/realtimeRuntime"),
+        (json!({"cpu": {"realtimePeriod": 1}}), "cpu/realtimePeriod"),
+        (json!({"network": {"classID": 1}}), "network/classID"),
+        (json!({"network": {"priorities": [{"name": "lo", "priority": 1}]}}), "network/priorities"),
+        (json!({"blockIO": {"leafWeight": 10}}), "blockIO/leafWeight"),
+    ] {
+        let spec = patched(json!({"linux": {"resources": asked}}));
+        let why = format!("{field} is ignored: cgroup v2 has nothing like it");
+        let problems = validate(&spec, &HOST, &ROOT);
+        assert_eq!(told(&problems), [(format!("/linux/resources/{field}").as_str(), why.as_str())]);
+        assert_eq!(problems[0].severity, Severity::Warning);
+        let v1 = HostFacts { cgroup_v2: false, ..HOST };
+        assert!(validate(&spec, &v1, &ROOT).iter().all(|p| p.severity == Severity::Error), "{field}");
+    }
 }
 
 #[test]
@@ -208,6 +231,26 @@ fn seccomp() {
     let rule = |r: Value| profile(json!({"defaultAction": "SCMP_ACT_ALLOW", "listenerPath": "/s", "syscalls": [r]}));
     let at = "/linux/seccomp";
     errors(&[
+        (
+            profile(json!({"defaultAction": "SCMP_ACT_ALLOW", "defaultErrnoRet": 0})),
+            &format!("{at}/defaultErrnoRet"),
+            "seccomp action SCMP_ACT_ALLOW does not support an errno, but 0 is given",
+        ),
+        (
+            rule(json!({"names": ["read"], "action": "SCMP_ACT_KILL", "errnoRet": 1})),
+            &format!("{at}/syscalls/0/errnoRet"),
+            "seccomp action SCMP_ACT_KILL does not support an errno, but 1 is given",
+        ),
+        (
+            rule(json!({"names": [], "action": "SCMP_ACT_KILL"})),
+            &format!("{at}/syscalls/0/names"),
+            "a seccomp rule must name at least one syscall",
+        ),
+        (
+            profile(json!({"defaultAction": "SCMP_ACT_ALLOW", "listenerMetadata": "x"})),
+            &format!("{at}/listenerMetadata"),
+            "seccomp listenerMetadata is set, but listenerPath is not",
+        ),
         (
             profile(json!({"defaultAction": "X"})),
             &format!("{at}/defaultAction"),

@@ -119,7 +119,16 @@ fn top_level() {
         (json!({"root": {"path": ""}}), "/root/path", "root path must not be empty"),
         (json!({"root": {"path": "a\0"}}), "/root/path", "invalid root path \"a\\x00\": contains nul byte (\\x00)"),
     ]);
-    accepted(&HOST, &ROOT, &[json!({"ociVersion": "1.0.2-dev"}), json!({"ociVersion": "1.3.0"}), json!({"x": {}})]);
+    errors(&[(json!({"annotations": {"": "x"}}), "/annotations/", "the key of an annotation must not be empty")]);
+    let versions = ["1.0.2-dev", "1.3.0", "1.2.0-rc.1+build.7", "0.0.0", "10.20.30"];
+    accepted(&HOST, &ROOT, &versions.map(|version| json!({ "ociVersion": version })));
+    for version in ["", "1", "1.2", "1.2.3.4", "v1.2.3", "01.2.3", "1.2.3-", "1.2.3-a..b", "1.2.x", "1.2.3 "] {
+        let problems = validate(&patched(json!({ "ociVersion": version })), &HOST, &ROOT);
+        let why = format!("ociVersion {version:?} is not a version (MAJOR.MINOR.PATCH)");
+        assert_eq!(told(&problems), [("/ociVersion", why.as_str())]);
+        assert_eq!(problems[0].severity, Severity::Warning);
+    }
+    accepted(&HOST, &ROOT, &[json!({"x": {}})]);
     // Without `linux` there are no namespaces.
     accepted(&HOST, &ROOT, &[json!({"linux": null, "hostname": null, "mounts": []})]);
     table(
