@@ -9,6 +9,8 @@
 
 use std::os::fd::{AsFd, OwnedFd};
 
+use nix::sys::stat::fstat;
+
 use super::link::{Address, Link, RTMGRP_LINK};
 use super::socket::{Refused, Socket, own_namespace};
 use crate::error::{Errno, Error, Result};
@@ -54,6 +56,9 @@ impl Devices {
     /// A namespace that we cannot enter.
     pub fn between(container: OwnedFd) -> Result<Devices> {
         let ours = own_namespace()?;
+        if is_same(&ours, &container)? {
+            return Err(Error::new("the container's network namespace is our own: nothing is moved by that"));
+        }
         let here = Socket::open(0).map_err(|e| Error::sys("socket (NETLINK_ROUTE)", e))?;
         let there = Socket::open_in(container.as_fd())?;
         Ok(Devices { ours, container, here, there, moved: Vec::new() })
@@ -157,6 +162,11 @@ impl Wanted {
     fn called<'a>(&'a self, link: &'a Link) -> &'a str {
         if self.inside.is_empty() { &link.name } else { &self.inside }
     }
+}
+
+fn is_same(one: &OwnedFd, other: &OwnedFd) -> Result<bool> {
+    let id = |file: &OwnedFd| fstat(file).map(|s| (s.st_dev, s.st_ino)).map_err(|e| Error::sys("fstat", e));
+    Ok(id(one)? == id(other)?)
 }
 
 /// A device of ours that may move.

@@ -50,7 +50,11 @@ impl Config {
             rootPropagation: propagation(&linux.rootfs_propagation)?,
             mounts,
             devices: devices(linux),
-            netDevices: linux.net_devices.iter().map(|(host, d)| (host.clone(), net_device(host, d))).collect(),
+            netDevices: linux
+                .net_devices
+                .iter()
+                .map(|(host, d)| (host.clone(), NetDevice { name: d.name.clone() }))
+                .collect(),
             mount_label: linux.mount_label.clone(),
             hostname: spec.hostname.clone(),
             domainname: spec.domainname.clone(),
@@ -183,10 +187,6 @@ fn device_kind(kind: &str) -> u32 {
         Some(letter) => u32::from(letter),
         None => u32::from(b'a'),
     }
-}
-
-fn net_device(host_name: &str, device: &spec::NetDevice) -> NetDevice {
-    NetDevice { name: if device.name.is_empty() { host_name.to_owned() } else { device.name.clone() } }
 }
 
 fn id_map(map: &spec::IdMapping) -> IdMap {

@@ -265,7 +265,7 @@ object! {
 object! {
     /// A network device that was moved in.
     pub struct NetDevice {
-        /// Its name there.
+        /// Its name there; empty: the same.
         pub name: String,
     }
 }

@@ -231,7 +231,7 @@ fn the_end_of_the_container() {
         on(b, &net).set("/linux/netDevices/vx0", json!({}));
         running(b);
         let state: Value = serde_json::from_str(&host::read(b.state_dir().join("state.json"))).unwrap();
-        assert_eq!(state["config"]["netDevices"], json!({"vx0": {"name": "vx0"}}));
+        assert_eq!(state["config"]["netDevices"], json!({"vx0": {}}));
         b.rt(&["delete", "--force", &b.id]).ok();
         until("the namespace to end", || !net.has("vx1"));
         assert!(!net.has("vx0"));

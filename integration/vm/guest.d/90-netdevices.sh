@@ -12,11 +12,11 @@ devices() {
 	ip addr add 10.9.0.1/24 brd + dev sn0
 	# runc keeps these of a device that is down alone.
 	ip addr add fd00::1/64 dev sn0 nodad
-	ip link add sd0 type dummy
+	ip link add sd0 address 02:00:00:00:00:08 type dummy
 	ip link add link sd0 name sn1 type vlan id 7
 	ip addr add 10.9.1.1/24 brd + dev sn1
 	ip link add sb0 type bridge
-	ip link add sn2 type veth peer name sp2
+	ip link add sn2 address 02:00:00:00:00:09 type veth peer name sp2
 	ip link set sn2 master sb0
 }
 undo() {
