@@ -13,6 +13,8 @@ devices() {
 	# runc keeps these of a device that is down alone.
 	ip addr add fd00::1/64 dev sn0 nodad
 	ip link add sd0 address 02:00:00:00:00:08 type dummy
+	# What a VLAN lies on has to be up, or it cannot be.
+	ip link set sd0 up
 	ip link add link sd0 name sn1 type vlan id 7
 	ip addr add 10.9.1.1/24 brd + dev sn1
 	ip link add sb0 type bridge
