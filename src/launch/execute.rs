@@ -416,7 +416,12 @@ impl<'a> Execution<'a> {
 
     fn wait(&mut self, barrier: Barrier) -> Result<()> {
         let sync = self.sync.as_ref().ok_or_else(no_process)?;
-        let heard = match sync.wait(barrier) {
+        let heard = match (barrier, &self.process) {
+            // Its sister holds the socket, too: if it was killed between the two, there is neither a word nor an end of it.
+            (Barrier::Forked, Some(process)) => sync.wait_for(barrier, process.pidfd.as_fd()),
+            _ => sync.wait(barrier),
+        };
+        let heard = match heard {
             Ok(heard) => heard,
             Err(trouble) => return Err(self.trouble(trouble, barrier)),
         };

@@ -55,7 +55,7 @@ const TABLE: &[(&str, &str)] = &[
     ("move_mount", "ms"),
     ("mount_setattr pivot_root", "m"),
     ("mmap", "ma"),
-    ("brk mprotect mremap munmap", "m"),
+    ("mprotect mremap munmap", "m"),
     ("seccomp", "ma"),
     ("bpf", "mf"),
     ("keyctl add_key", "m"),
@@ -74,7 +74,7 @@ pub fn plausible(pid: i32, name: &str, args: &[u64; 6]) -> Vec<usize> {
         .filter_map(|letter| match letter {
             'm' => Some(0),
             'i' => (!asks_no_disk(pid, name, args)).then_some(1),
-            's' => Some(2),
+            's' => (!asks_no_disk(pid, name, args)).then_some(2),
             'n' => interruptible(pid, name, args).then_some(3),
             'a' => Some(4),
             'A' => does_not_block(pid, args[0]).then_some(4),

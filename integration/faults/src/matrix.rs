@@ -24,6 +24,8 @@ pub enum Verdict {
     Clear,
     /// It succeeded all the same.
     Done,
+    /// It had answered already: what failed was the container's.
+    After,
     /// It was killed, and nothing is left.
     Killed,
     /// The call did not come.
@@ -43,6 +45,19 @@ pub struct Round {
 pub struct Clean {
     pub seen: Vec<Seen>,
     pub result: Vec<String>,
+}
+
+impl Clean {
+    /// The process had written all that it ever writes: what happens to it then, the command can't know, as it can't know what
+    /// becomes of the program.
+    fn is_after_its_last_word(&self, fault: Fault) -> bool {
+        let own: Vec<&Seen> = self.seen.iter().filter(|s| s.at.process == fault.at.process).collect();
+        let says = |s: &Seen| ["write", "sendto", "sendmsg"].contains(&calls::name(s.at.call).as_str());
+        let last = own.iter().rposition(|s| says(s));
+        let here = own.iter().position(|s| s.at == fault.at);
+        let done = matches!(fault.what, What::KillAfter);
+        fault.at.process != 0 && last.zip(here).is_some_and(|(last, here)| here > last || (here == last && done))
+    }
 }
 
 pub struct Options<'a> {
@@ -93,7 +108,9 @@ impl Options<'_> {
                 _ if !traced.reached => (Verdict::Missed, String::new()),
                 None => (Verdict::Hung, traced.err.clone()),
                 Some(_) if killed => (Verdict::Killed, String::new()),
+                // A process of the container's, which went on alone.
                 Some(0) => match scenario.result(&runtime, &traced.out) {
+                    Err(_) if clean.is_after_its_last_word(fault) => (Verdict::After, String::new()),
                     Err(e) => (Verdict::Lied, e),
                     Ok(now) => match portrait::difference(&clean.result, &now) {
                         Some(difference) => (Verdict::Lied, difference),
@@ -121,14 +138,14 @@ impl Options<'_> {
 /// Whether the words of a failure say what the kernel said.
 fn told(fault: Fault, code: i32, err: &str) -> Verdict {
     let lower = err.to_lowercase();
-    let crashed = ["panic", "goroutine", "segmentation", "fatal error:"].iter().any(|w| lower.contains(w)) || (code > 128 && code != 255);
+    let crashed = ["panic", "goroutine", "segmentation", "fatal error:"].iter().any(|w| lower.contains(w)) || (code > 128 && ![255, 128 + libc::SIGKILL].contains(&code));
     let says = match fault.what {
         What::Errno(n) => {
             let (name, _, text) = ERRNOS.get(n).copied().unwrap_or_default();
             lower.contains(text) || err.contains(name) || (text.contains("memory") && lower.contains("out of memory"))
         }
-        // A part of it has been killed.
-        _ => !lower.trim().is_empty(),
+        // A part of it has been killed; or the program, whose end is told as a shell does.
+        _ => !lower.trim().is_empty() || code == 128 + libc::SIGKILL,
     };
     if says && !crashed { Verdict::Clear } else { Verdict::Unclear }
 }

@@ -132,8 +132,18 @@ fn until(what: &str, mut done: impl FnMut() -> bool) -> Result<(), String> {
 
 /// Once it runs the program.
 fn portrait_of(pid: i32) -> Result<Vec<String>, String> {
-    until("the program does not run", || world::comm(pid) == "sleep")?;
-    Ok(portrait::of(pid))
+    let runs = || fs::read_to_string(format!("/proc/{pid}/cmdline")).is_ok_and(|c| c.starts_with("/bin/sleep"));
+    until("the program does not run", runs)?;
+    // The kernel is not done with execve(2) when its first signs are seen.
+    let mut last = portrait::of(pid);
+    for _ in 0..10 {
+        let next = portrait::of(pid);
+        if next == last {
+            break;
+        }
+        last = next;
+    }
+    Ok(last)
 }
 
 fn pid_file(id: &str) -> Result<i32, String> {

@@ -196,3 +196,9 @@ pub fn hostname(buffer: &mut [u8; 65]) {
     // SAFETY: a buffer of the size that is told.
     unsafe { libc::gethostname(buffer.as_mut_ptr().cast(), 64) };
 }
+
+pub fn mkfifo(path: &str) -> Result<()> {
+    let path = c(path);
+    // SAFETY: a string that outlives the call.
+    check(unsafe { libc::mkfifo(path.as_ptr(), 0o600) }).map(drop)
+}
