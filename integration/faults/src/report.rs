@@ -221,7 +221,14 @@ pub fn page(all: &[Results]) -> String {
 }
 
 const EXCEPTIONS: &str = "
-What stays of ours, and why: `integration/faults/exceptions.txt`.
+What stays of ours, and why:
+
+* *after*: the process in the container has said that it is done, the command has answered, and only then execve(2) fails, or somebody kills
+  the process. To say so first and to execute then is the protocol of all of them: who waits for `start` waits in open(2). What failed
+  is on the container's standard error.
+* `start`, unclear: the container's process cannot open or write the fifo that it waits at. It has no other way to tell `start`, which sees
+  that it has ended, and says that; the errno is on the container's standard error.
+* Memory that is refused before `main`, or to the allocator, ends the program as the C library ends it: without words of ours.
 ";
 
 fn soaks(page: &mut String, all: &[Results]) {

@@ -235,7 +235,10 @@ impl Tracer<'_> {
         }
         let exe = fs::read_link(format!("/proc/{tid}/exe")).unwrap_or_default();
         let exe = exe.to_string_lossy();
-        if exe.starts_with("/memfd:") || exe.starts_with(self.runtime) || exe.contains("runc") {
+        // A sealed copy, or a mount of its own that has no path here.
+        let its = |name: &str| name == "runc" || Some(name) == self.runtime.rsplit('/').next();
+        let name = exe.trim_end_matches(" (deleted)").rsplit('/').next().unwrap_or_default();
+        if tid == self.main || exe.starts_with("/memfd:") || its(name) {
             return false;
         }
         let _ = sys::ptrace(libc::PTRACE_DETACH, tid, 0, 0);
