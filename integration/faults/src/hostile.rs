@@ -170,7 +170,7 @@ fn untouched(canary: i32, other: i32) -> Vec<String> {
 fn case(runtime: &Runtime<'_>, rootfs: &str, change: Change) -> Result<Vec<String>, String> {
     let failed = |e: std::io::Error| e.to_string();
     for id in [OTHER, X] {
-        scenario::write_config(runtime.world, rootfs, id)?;
+        scenario::write_config(&scenario::config(runtime.world, rootfs, id))?;
         runtime.must(&["run", "--detach", "--bundle", BUNDLE, id])?;
     }
     let other = runtime.state(OTHER)?.0;

@@ -78,7 +78,7 @@ impl Options<'_> {
     pub fn clean(&self, scenario: Scenario) -> Result<Clean, String> {
         let round = |world: &World| -> Result<Clean, String> {
             let runtime = Runtime { path: self.runtime, world };
-            scenario::write_config(world, self.rootfs, ID)?;
+            scenario::write_config(&scenario.config(world, self.rootfs))?;
             let inits = scenario.prepare(&runtime)?;
             let traced = tracer::trace(&runtime.argv(&scenario.args()), &inits, None, true, whole() / 2)
                 .map_err(|e| format!("trace: {e}"))?;
@@ -99,7 +99,7 @@ impl Options<'_> {
     pub fn round(&self, scenario: Scenario, clean: &Clean, fault: Fault) -> Result<Round, String> {
         let round = |world: &World| -> Result<(Verdict, String), String> {
             let runtime = Runtime { path: self.runtime, world };
-            scenario::write_config(world, self.rootfs, ID)?;
+            scenario::write_config(&scenario.config(world, self.rootfs))?;
             let inits = scenario.prepare(&runtime)?;
             let traced = tracer::trace(&runtime.argv(&scenario.args()), &inits, Some(fault), false, limit())
                 .map_err(|e| format!("trace: {e}"))?;

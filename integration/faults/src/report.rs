@@ -17,9 +17,12 @@ pub struct Results {
     pub hostile: Vec<Case>,
 }
 
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Debug, Default, Serialize, Deserialize)]
 pub struct Attacked {
     pub command: String,
+    /// Why it could not be attacked.
+    #[serde(default)]
+    pub cannot: String,
     /// System calls of a clean one.
     pub calls: usize,
     /// Faults that there are, of which `rounds` may be a part.
@@ -32,7 +35,8 @@ impl Results {
     pub fn is_sound(&self) -> bool {
         let rounds = self.attacked.iter().flat_map(|a| &a.rounds);
         let soak = self.soak.iter().all(|s| s.is_flat());
-        soak && rounds.into_iter().all(|r| r.verdict > Verdict::Hung) && self.hostile.iter().all(|c| c.faults.is_empty())
+        let all = self.attacked.iter().all(|a| a.cannot.is_empty());
+        soak && all && rounds.into_iter().all(|r| r.verdict > Verdict::Hung) && self.hostile.iter().all(|c| c.faults.is_empty())
     }
 }
 
@@ -91,7 +95,7 @@ const HOW: &str = "
 ## How
 
 Each round is a world of its own: pid, mount, network, ipc and cgroup namespaces, with nothing in `/tmp`, `/run` and `/dev/shm`. The host
-has cgroup v2 alone in there (`update`: as it is, with v1). A tracer (ptrace(2)) stops the command, and every process that comes of
+has cgroup v2 alone in there (`update` and `create-mapped`, which has a user namespace and hooks: as it is, with v1). A tracer (ptrace(2)) stops the command, and every process that comes of
 it until it becomes somebody else's program, before and after each system call. At one of them
 
 * the process that makes the call is killed by SIGKILL, before the kernel has done anything of it or after it is done; or
@@ -129,6 +133,9 @@ const COLUMNS: &[(Verdict, &str)] = &[
 ];
 
 fn row(page: &mut String, first: &str, rounds: &[&Round]) {
+    if rounds.is_empty() {
+        return;
+    }
     let reached: Vec<_> = rounds.iter().filter(|r| r.verdict != Verdict::Missed).collect();
     let _ = write!(page, "| {first} | {} ", reached.len());
     for (verdict, _) in COLUMNS {
@@ -204,6 +211,12 @@ pub fn page(all: &[Results]) -> String {
         let (points, made) = (points.iter().sum::<usize>(), made.iter().sum::<usize>());
         if made < points {
             let _ = writeln!(page, "\n{}: {made} of {points} points (both tables), spread evenly over all.", results.name);
+        }
+    }
+    for results in all {
+        for attacked in results.attacked.iter().filter(|a| !a.cannot.is_empty()) {
+            let (command, cannot) = (&attacked.command, cut(&attacked.cannot.replace('`', "'"), 200));
+            let _ = writeln!(page, "\n{}: `{command}` could not be attacked, since without a fault it says: `{cannot}`.", results.name);
         }
     }
     table(&mut page, all, |what| !matches!(what, What::Errno(_)));

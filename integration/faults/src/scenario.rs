@@ -14,6 +14,8 @@ pub const ID: &str = "faults";
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Scenario {
     Create,
+    /// With a user namespace and hooks, on the host's cgroups.
+    CreateMapped,
     Start,
     Run,
     Exec,
@@ -28,6 +30,7 @@ use Scenario::*;
 
 pub const ALL: &[(&str, Scenario)] = &[
     ("create", Create),
+    ("create-mapped", CreateMapped),
     ("start", Start),
     ("run", Run),
     ("exec", Exec),
@@ -168,13 +171,26 @@ fn limit(world: &World, file: &str) -> String {
 
 impl Scenario {
     pub fn cgroups(self) -> Cgroups {
-        if self == Update { Cgroups::Host } else { Cgroups::Unified }
+        if matches!(self, Update | CreateMapped) { Cgroups::Host } else { Cgroups::Unified }
+    }
+
+    pub fn config(self, world: &World, rootfs: &str) -> Value {
+        let mut config = config(world, rootfs, ID);
+        if self == CreateMapped {
+            let map = json!([{"containerID": 0, "hostID": 100_000, "size": 65536}]);
+            config["linux"]["uidMappings"] = map.clone();
+            config["linux"]["gidMappings"] = map;
+            config["linux"]["namespaces"].as_array_mut().into_iter().for_each(|n| n.push(json!({"type": "user"})));
+            let hook = json!([{"path": "/bin/true"}]);
+            config["hooks"] = json!({"createRuntime": hook, "createContainer": hook, "poststop": hook});
+        }
+        config
     }
 
     /// Everything before the command. Returns the processes that work for it and are there already.
     pub fn prepare(self, runtime: &Runtime<'_>) -> Result<Vec<i32>, String> {
         match self {
-            Create | Run => {}
+            Create | CreateMapped | Run => {}
             Start => {
                 runtime.must(&["create", "--bundle", BUNDLE, ID])?;
                 return Ok(vec![runtime.state(ID)?.0]);
@@ -193,7 +209,7 @@ impl Scenario {
 
     pub fn args(self) -> Vec<&'static str> {
         match self {
-            Create => vec!["create", "--bundle", BUNDLE, "--pid-file", "/run/caller/pid", ID],
+            Create | CreateMapped => vec!["create", "--bundle", BUNDLE, "--pid-file", "/run/caller/pid", ID],
             Start => vec!["start", ID],
             Run => vec!["run", "--detach", "--bundle", BUNDLE, "--pid-file", "/run/caller/pid", ID],
             Exec => vec!["exec", ID, "/bin/sh", "-c", "echo works"],
@@ -210,7 +226,7 @@ impl Scenario {
     /// After it has answered 0: what is there, to be compared with what a clean one has made; or what is not.
     pub fn result(self, runtime: &Runtime<'_>, out: &str) -> Result<Vec<String>, String> {
         match self {
-            Create => {
+            Create | CreateMapped => {
                 let (pid, status) = runtime.state(ID)?;
                 if status != "created" {
                     return Err(format!("the container is {status}"));
@@ -290,6 +306,6 @@ pub fn config(world: &World, rootfs: &str, id: &str) -> Value {
     })
 }
 
-pub fn write_config(world: &World, rootfs: &str, id: &str) -> Result<(), String> {
-    fs::write(format!("{BUNDLE}/config.json"), config(world, rootfs, id).to_string()).map_err(|e| e.to_string())
+pub fn write_config(config: &Value) -> Result<(), String> {
+    fs::write(format!("{BUNDLE}/config.json"), config.to_string()).map_err(|e| e.to_string())
 }

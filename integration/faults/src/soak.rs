@@ -78,7 +78,7 @@ fn command(runtime: &Runtime<'_>, args: &[&str]) -> Result<i64, String> {
 pub fn run(binary: &str, rootfs: &str, lives: usize, at_once: usize) -> Result<Soak, String> {
     let inside = |world: &World| -> Result<Soak, String> {
         let runtime = Runtime { path: binary, world };
-        scenario::write_config(world, rootfs, scenario::ID)?;
+        scenario::write_config(&scenario::config(world, rootfs, scenario::ID))?;
         let id = scenario::ID;
         let mut looks = Vec::new();
         let (mut peak, mut since, mut count) = (0, Instant::now(), 0);

@@ -112,6 +112,11 @@ pub fn spawn(argv: &[String], out: &OwnedFd, err: &OwnedFd, gate: Option<&OwnedF
         // SAFETY: numbers only.
         unsafe { libc::dup2(from, to) };
     }
+    // What we, or a shell that put us into the background, ignore is not the command's to ignore.
+    for signal in [libc::SIGINT, libc::SIGQUIT, libc::SIGPIPE] {
+        // SAFETY: numbers only.
+        unsafe { libc::signal(signal, libc::SIG_DFL) };
+    }
     // SAFETY: a session of its own, numbers only.
     unsafe { libc::setsid() };
     // SAFETY: arrays of strings that end in a null pointer.
