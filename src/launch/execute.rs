@@ -6,6 +6,7 @@ use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
 use dunnage_steps::Barrier;
 use dunnage_steps::flags::Namespaces;
 use nix::fcntl::OFlag;
+use nix::poll::PollTimeout;
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use nix::unistd::{Uid, write};
 
@@ -152,13 +153,15 @@ impl<'a> Execution<'a> {
         })
     }
 
-    /// systemd removes the scope of a child that has ended: what we find missing then is not the error to tell, but the child's.
+    /// What we can't find, or do, because the child has ended is not the error to tell, but the child's; the same where systemd
+    /// has removed the scope of such a one.
     fn first_to_fail(&self, ours: Error) -> Error {
         let missing = matches!(ours.errno(), Some(Errno::ENOENT | Errno::ENODEV));
         let made = self.unit_started || self.cgroup.as_ref().is_some_and(|cgroup| !cgroup.paths().is_empty());
+        let gone = || missing && made && self.owned.is_some_and(|owned| !owned.exists());
+        let ended = || self.process.as_ref().is_some_and(|p| p.pidfd.wait_exit(PollTimeout::ZERO) == Ok(true));
         match &self.sync {
-            Some(sync) if missing && made && self.owned.is_some_and(|owned| !owned.exists()) => match sync.last_words()
-            {
+            Some(sync) if ended() || gone() => match sync.last_words() {
                 Some(trouble) => self.trouble(trouble, Barrier::Ready),
                 None => ours,
             },
@@ -333,6 +336,7 @@ impl<'a> Execution<'a> {
             executable: executable.as_fd(),
             args: &args,
             sync: childs.as_fd(),
+            ours: ours.as_fd(),
             inherit: &inherit,
             stdio: [0, 1, 2].map(|i| self.stdio.get(i).and_then(Option::as_ref).map(AsRawFd::as_raw_fd)),
             waits_for_maps: maps_first,

@@ -334,7 +334,11 @@ impl ContainerDir {
         // notify/, what CRIU left, temporary files of a writer that was killed.
         sweep(&self.fd, 8).map_err(|e| {
             let error = Error::sys(format!("remove {}", self.id), e);
-            if e == Errno::EXDEV { error.hint("something is mounted in its state directory: unmount it") } else { error }
+            if e == Errno::EXDEV {
+                error.hint("something is mounted in its state directory: unmount it")
+            } else {
+                error
+            }
         })?;
         self.rmdir().map_err(|e| Error::sys(format!("rmdir {}", self.id), e))
     }

@@ -27,6 +27,8 @@ pub struct Start<'a> {
     pub args: &'a [CString],
     /// The child's end of the sync socket; it inherits it.
     pub sync: BorrowedFd<'a>,
+    /// Our end of it.
+    pub ours: BorrowedFd<'a>,
     /// More descriptors that it inherits, under the numbers that they have.
     pub inherit: &'a [RawFd],
     /// What becomes its descriptors 0-2; `None`: ours.
@@ -171,7 +173,7 @@ extern "C" fn child(data: *const c_void) -> ! {
 fn until_exec(data: &Child<'_>) -> (Call, Errno) {
     let start = data.start;
     if start.waits_for_maps
-        && let Err(failure) = wait_for_maps(start.sync.as_raw_fd())
+        && let Err(failure) = wait_for_maps(start)
     {
         return failure;
     }
@@ -202,7 +204,11 @@ fn until_exec(data: &Child<'_>) -> (Call, Errno) {
 }
 
 /// One packet says that the maps are written; none, that there is nobody left to do so.
-fn wait_for_maps(sync: RawFd) -> Result<(), (Call, Errno)> {
+fn wait_for_maps(start: &Start<'_>) -> Result<(), (Call, Errno)> {
+    // With a copy of our end it would not see that we are gone, and wait for ever, with a copy of the state's lock.
+    // SAFETY: no pointers; the table of descriptors is the child's own copy.
+    unsafe { libc::close(start.ours.as_raw_fd()) };
+    let sync = start.sync.as_raw_fd();
     let mut packet = [0u8; Message::SIZE];
     // SAFETY: a buffer of ours, and its length.
     if unsafe { libc::read(sync, packet.as_mut_ptr().cast(), packet.len()) } <= 0 {

@@ -79,12 +79,17 @@ const CASES: &[(&str, Change)] = &[
     ("the directory is a link to somebody's files", |s| s.instead(|d| symlink(format!("{CALLER}/files"), d))),
     ("the directory is a link to nothing", |s| s.instead(|d| symlink("/nowhere", d))),
     ("the state is empty", |s| s.write("")),
-    ("the state is cut off", |s| { let text = s.text()?; s.write(&text[..text.len() / 2]) }),
+    ("the state is cut off", |s| {
+        let text = s.text()?;
+        s.write(&text[..text.len() / 2])
+    }),
     ("the state is random bytes", |s| s.write((0..5000u32).map(|n| (n * n % 251) as u8).collect::<Vec<_>>())),
     ("the state is 1 GiB of nothing", |s| s.replace(|f| fs::File::create(f)?.set_len(1 << 30))),
     ("the state is nested 100,000 deep", |s| s.write("{\"a\":".repeat(100_000))),
     ("the state is a list", |s| s.write("[1, 2]")),
-    ("the state's numbers are too large", |s| s.write(r#"{"id":"attacked","pid":99999999999999999999,"init_process_pid":1e99}"#)),
+    ("the state's numbers are too large", |s| {
+        s.write(r#"{"id":"attacked","pid":99999999999999999999,"init_process_pid":1e99}"#)
+    }),
     ("the state is a directory", |s| s.replace(|f| fs::create_dir(f))),
     ("the state is a fifo", |s| s.replace(fifo)),
     ("the state is a socket", |s| s.replace(|f| std::os::unix::net::UnixListener::bind(f).map(drop))),
@@ -105,8 +110,14 @@ const CASES: &[(&str, Change)] = &[
     ("the cgroup is the root", |s| s.set(None, Some("/"))),
     ("the cgroup is empty", |s| s.set(None, Some(""))),
     ("the cgroup has .. in it", |s| s.set(None, Some("/c/../c/somebody"))),
-    ("another user's, and the pid is somebody's", |s| { s.set(Some(s.canary), None)?; own(s) }),
-    ("another user's, and the cgroup is somebody's", |s| { s.set(None, Some("/c/somebody"))?; own(s) }),
+    ("another user's, and the pid is somebody's", |s| {
+        s.set(Some(s.canary), None)?;
+        own(s)
+    }),
+    ("another user's, and the cgroup is somebody's", |s| {
+        s.set(None, Some("/c/somebody"))?;
+        own(s)
+    }),
     ("anybody may write it, and the cgroup is somebody's", |s| {
         s.set(None, Some("/c/somebody"))?;
         fs::set_permissions(&s.dir, fs::Permissions::from_mode(0o777)).map_err(|e| e.to_string())
@@ -139,7 +150,9 @@ const CASES: &[(&str, Change)] = &[
 ];
 
 fn own(s: &Scene) -> Result<(), String> {
-    chown(&s.dir, Some(1000), Some(1000)).and_then(|()| chown(&s.file, Some(1000), Some(1000))).map_err(|e| e.to_string())
+    chown(&s.dir, Some(1000), Some(1000))
+        .and_then(|()| chown(&s.file, Some(1000), Some(1000)))
+        .map_err(|e| e.to_string())
 }
 
 /// All that is somebody's.

@@ -148,7 +148,12 @@ fn attack(
     }
     let counts = matrix::count(&rounds);
     let seconds = begun.elapsed().as_secs_f64();
-    println!("{command}: {} calls, {} of {} faults: {counts:?} ({seconds:.0} s)", clean.seen.len(), faults.len(), all.len());
+    println!(
+        "{command}: {} calls, {} of {} faults: {counts:?} ({seconds:.0} s)",
+        clean.seen.len(),
+        faults.len(),
+        all.len()
+    );
     let (calls, points) = (clean.seen.len(), all.len());
     Ok(Attacked { command: command.to_string(), calls, points, rounds, cannot: String::new() })
 }

@@ -138,7 +138,8 @@ impl Options<'_> {
 /// Whether the words of a failure say what the kernel said.
 fn told(fault: Fault, code: i32, err: &str) -> Verdict {
     let lower = err.to_lowercase();
-    let crashed = ["panic", "goroutine", "segmentation", "fatal error:"].iter().any(|w| lower.contains(w)) || (code > 128 && ![255, 128 + libc::SIGKILL].contains(&code));
+    let crashed = ["panic", "goroutine", "segmentation", "fatal error:"].iter().any(|w| lower.contains(w))
+        || (code > 128 && ![255, 128 + libc::SIGKILL].contains(&code));
     let says = match fault.what {
         What::Errno(n) => {
             let (name, _, text) = ERRNOS.get(n).copied().unwrap_or_default();
@@ -152,8 +153,21 @@ fn told(fault: Fault, code: i32, err: &str) -> Verdict {
 
 /// Calls at which nothing can be lost: Go's scheduler makes as many as it likes of them, never twice the same.
 const NOISE: &[&str] = &[
-    "futex", "rt_sigprocmask", "rt_sigreturn", "sched_yield", "nanosleep", "clock_nanosleep", "tgkill", "gettid", "getpid",
-    "madvise", "epoll_pwait", "epoll_wait", "rt_sigaction", "sigaltstack", "restart_syscall",
+    "futex",
+    "rt_sigprocmask",
+    "rt_sigreturn",
+    "sched_yield",
+    "nanosleep",
+    "clock_nanosleep",
+    "tgkill",
+    "gettid",
+    "getpid",
+    "madvise",
+    "epoll_pwait",
+    "epoll_wait",
+    "rt_sigaction",
+    "sigaltstack",
+    "restart_syscall",
 ];
 
 fn is_noise(call: i64) -> bool {

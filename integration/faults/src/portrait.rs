@@ -9,8 +9,21 @@ use std::os::unix::fs::MetadataExt;
 
 const NAMESPACES: &[&str] = &["cgroup", "ipc", "mnt", "net", "pid", "time", "user", "uts"];
 const STATUS: &[&str] = &[
-    "Umask", "Uid", "Gid", "Groups", "NoNewPrivs", "Seccomp", "Seccomp_filters", "CapInh", "CapPrm", "CapEff", "CapBnd",
-    "CapAmb", "SigBlk", "SigIgn", "NSpid",
+    "Umask",
+    "Uid",
+    "Gid",
+    "Groups",
+    "NoNewPrivs",
+    "Seccomp",
+    "Seccomp_filters",
+    "CapInh",
+    "CapPrm",
+    "CapEff",
+    "CapBnd",
+    "CapAmb",
+    "SigBlk",
+    "SigIgn",
+    "NSpid",
 ];
 
 fn read(pid: i32, name: &str) -> String {

@@ -36,7 +36,9 @@ impl Results {
         let rounds = self.attacked.iter().flat_map(|a| &a.rounds);
         let soak = self.soak.iter().all(|s| s.is_flat());
         let all = self.attacked.iter().all(|a| a.cannot.is_empty());
-        soak && all && rounds.into_iter().all(|r| r.verdict > Verdict::Hung) && self.hostile.iter().all(|c| c.faults.is_empty())
+        soak && all
+            && rounds.into_iter().all(|r| r.verdict > Verdict::Hung)
+            && self.hostile.iter().all(|c| c.faults.is_empty())
     }
 }
 
@@ -210,13 +212,18 @@ pub fn page(all: &[Results]) -> String {
         let (points, made): (Vec<_>, Vec<_>) = results.attacked.iter().map(|a| (a.points, a.rounds.len())).unzip();
         let (points, made) = (points.iter().sum::<usize>(), made.iter().sum::<usize>());
         if made < points {
-            let _ = writeln!(page, "\n{}: {made} of {points} points (both tables), spread evenly over all.", results.name);
+            let _ =
+                writeln!(page, "\n{}: {made} of {points} points (both tables), spread evenly over all.", results.name);
         }
     }
     for results in all {
         for attacked in results.attacked.iter().filter(|a| !a.cannot.is_empty()) {
             let (command, cannot) = (&attacked.command, cut(&attacked.cannot.replace('`', "'"), 200));
-            let _ = writeln!(page, "\n{}: `{command}` could not be attacked, since without a fault it says: `{cannot}`.", results.name);
+            let _ = writeln!(
+                page,
+                "\n{}: `{command}` could not be attacked, since without a fault it says: `{cannot}`.",
+                results.name
+            );
         }
     }
     table(&mut page, all, |what| !matches!(what, What::Errno(_)));
@@ -299,7 +306,8 @@ other one each time, nothing hangs or crashes, nothing of the others is touched.
         let _ = write!(page, "| {} ", case.name);
         for results in &with {
             let same = results.hostile.iter().find(|c| c.name == case.name);
-            let words = same.map_or("?".to_string(), |c| if c.faults.is_empty() { "ok".into() } else { c.faults.join("; ") });
+            let words =
+                same.map_or("?".to_string(), |c| if c.faults.is_empty() { "ok".into() } else { c.faults.join("; ") });
             let _ = write!(page, "| {} ", words.replace('|', " "));
         }
         page.push_str("|\n");

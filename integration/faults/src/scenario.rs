@@ -2,9 +2,9 @@
 //! what it says.
 
 use crate::portrait;
+use crate::sys;
 use crate::tracer::{Child, exit_code};
 use crate::world::{self, BUNDLE, CALLER, Cgroups, ROOT, World};
-use crate::sys;
 use serde_json::{Value, json};
 use std::fs;
 use std::time::{Duration, Instant};
@@ -155,7 +155,8 @@ fn pid_file(id: &str) -> Result<i32, String> {
 }
 
 fn ended(pid: i32) -> bool {
-    fs::read_to_string(format!("/proc/{pid}/stat")).map_or(true, |s| s.rsplit_once(") ").is_some_and(|(_, r)| r.starts_with('Z')))
+    fs::read_to_string(format!("/proc/{pid}/stat"))
+        .map_or(true, |s| s.rsplit_once(") ").is_some_and(|(_, r)| r.starts_with('Z')))
 }
 
 /// A file of the container's cgroup, of whichever hierarchy has it.

@@ -80,11 +80,7 @@ impl Child {
 }
 
 pub fn exit_code(status: i32) -> i32 {
-    if libc::WIFEXITED(status) {
-        libc::WEXITSTATUS(status)
-    } else {
-        libc::WTERMSIG(status).saturating_add(128)
-    }
+    if libc::WIFEXITED(status) { libc::WEXITSTATUS(status) } else { libc::WTERMSIG(status).saturating_add(128) }
 }
 
 struct Tracer<'a> {
@@ -114,13 +110,7 @@ fn as_data(number: libc::c_int) -> usize {
 }
 
 /// Runs `argv`. `inits` are processes that are there already and are traced, too, as those before the command.
-pub fn trace(
-    argv: &[String],
-    inits: &[i32],
-    fault: Option<Fault>,
-    record: bool,
-    limit: Duration,
-) -> Result<Traced> {
+pub fn trace(argv: &[String], inits: &[i32], fault: Option<Fault>, record: bool, limit: Duration) -> Result<Traced> {
     let (gate, mut open) = sys::pipe().map(|(r, w)| (r, fs::File::from(w)))?;
     let mut child = Child::spawn(argv, Some(&gate))?;
     let mut t = Tracer {
