@@ -6,7 +6,7 @@
 #   FULL=yes integration/faults/run.sh BINARY     all of it, with the runtimes of integration/peers.sh; writes docs/robustness.md
 #
 #   LIVES=10000 AT_ONCE=200      containers one after another (quick: 300), and at once
-#   PEER_LIVES=1000 PEER_POINTS=400   the same for the others; faults of each of their commands, spread over all
+#   PEER_LIVES=1000 PEER_POINTS=200   the same for the others; kills, and errnos, of each of their commands, spread over all
 #   RUNTIMES="NAME=BINARY ..."   these, all of it, with no page written
 set -euo pipefail
 cd "$(dirname "$0")/../.."
@@ -42,6 +42,8 @@ if [ "${FULL:-}" != yes ]; then
 	measure dunnage "$dunnage" --strict --commands create,start,exec,delete --faults before
 	say "every system call fails once"
 	measure dunnage "$dunnage" --strict --commands create,start,exec,delete --faults one
+	say "a user namespace and hooks, at some points"
+	measure dunnage "$dunnage" --strict --commands create-mapped --faults before,one --most 60
 	say "containers one after another and at once; hostile state directories"
 	measure dunnage "$dunnage" --strict --commands none --lives "${LIVES:-300}" --at-once "${AT_ONCE:-200}" --hostile
 	exit
@@ -58,7 +60,7 @@ while read -r name binary; do
 	version=$("$binary" --version | awk 'NR == 1 { print $NF }')
 	result=$work/$name-$version.json
 	say "$name $version"
-	measure "$name" "$binary" --most "${PEER_POINTS:-400}" --lives "${PEER_LIVES:-1000}" --at-once "${AT_ONCE:-200}" --hostile --out "$result" || continue
+	measure "$name" "$binary" --most "${PEER_POINTS:-200}" --lives "${PEER_LIVES:-1000}" --at-once "${AT_ONCE:-200}" --hostile --out "$result" || continue
 	results+=("$result")
 done <<<"$peers"
 "$faults" report --out docs/robustness.md "${results[@]}"

@@ -226,3 +226,40 @@ fn wait_for_maps(start: &Start<'_>) -> Result<(), (Call, Errno)> {
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use std::os::fd::AsFd;
+
+    use nix::poll::PollTimeout;
+    use nix::sys::socket::{AddressFamily, SockFlag, SockType, socketpair};
+
+    use super::*;
+
+    /// Whatever it has copies of: a create that is killed must not leave it.
+    #[test]
+    fn who_waits_for_its_maps_ends_with_us() {
+        let pair = socketpair(AddressFamily::Unix, SockType::SeqPacket, None, SockFlag::SOCK_CLOEXEC);
+        let (ours, childs) = pair.unwrap();
+        let executable = std::fs::File::open("/bin/true").unwrap();
+        let what = Start {
+            namespaces: 0,
+            cgroup: None,
+            executable: executable.as_fd(),
+            args: &[c"true".to_owned()],
+            sync: childs.as_fd(),
+            ours: ours.as_fd(),
+            inherit: &[],
+            stdio: [None; 3],
+            waits_for_maps: true,
+        };
+        let (_, child) = start(&what).unwrap();
+        drop(childs);
+        assert_eq!(child.wait_exit(PollTimeout::from(100u8)), Ok(false), "it waits");
+        drop(ours);
+        let ended = child.wait_exit(PollTimeout::from(5000u16));
+        child.send_signal(libc::SIGKILL).ok();
+        child.reap().unwrap();
+        assert_eq!(ended, Ok(true));
+    }
+}

@@ -27,7 +27,7 @@ const USAGE: &str = "usage: dunnage-faults measure --name NAME --runtime BINARY 
        dunnage-faults report --out FILE RESULTS...
   --commands A,B    only these (create create-mapped start run exec exec-detached kill delete delete-stopped update)
   --faults KINDS    of: before after (SIGKILL), all or one (errnos of each call); default before,after,all
-  --most N          at most so many faults of a command, spread evenly
+  --most N          at most so many kills, and so many errnos, of a command, spread evenly
   --only TEXT       only faults whose description holds it, each told
   --lives N         containers one after another (default 0: none), and --at-once N
   --hostile         hostile state directories
@@ -130,7 +130,9 @@ fn attack(
         }
     };
     let all = matrix::faults(&clean, kinds(args.value("--faults").unwrap_or("before,after,all")));
-    let mut faults = matrix::spread(&all, args.number("--most").unwrap_or(usize::MAX));
+    let most = args.number("--most").unwrap_or(usize::MAX);
+    let (kills, errnos): (Vec<_>, Vec<_>) = all.iter().partition(|f| !matches!(f.what, tracer::What::Errno(_)));
+    let mut faults = [matrix::spread(&kills, most), matrix::spread(&errnos, most)].concat();
     let only = args.value("--only");
     faults.retain(|f| only.is_none_or(|only| matrix::describe(*f).contains(only)));
     let mut rounds: Vec<Round> = Vec::new();

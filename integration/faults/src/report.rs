@@ -170,9 +170,10 @@ fn table(page: &mut String, all: &[Results], wanted: fn(What) -> bool) {
 }
 
 fn cut(text: &str, most: usize) -> String {
-    let line = text.replace(['\n', '|'], " ");
-    // Times and the like differ from run to run.
-    let line = line.split_once("msg=").map_or(line.as_str(), |(_, rest)| rest);
+    let here = std::env::current_dir().map(|d| format!("{}/", d.display())).unwrap_or_default();
+    let line = text.replace(['\n', '|'], " ").replace(&here, "");
+    // Times and the like differ from run to run; warnings come first.
+    let line = line.rsplit_once("msg=").map_or(line.as_str(), |(_, rest)| rest);
     let short: String = line.chars().take(most).collect();
     if short.len() < line.len() { format!("{short}...") } else { short }
 }
