@@ -159,7 +159,9 @@ impl<'a> Execution<'a> {
         let missing = matches!(ours.errno(), Some(Errno::ENOENT | Errno::ENODEV));
         let made = self.unit_started || self.cgroup.as_ref().is_some_and(|cgroup| !cgroup.paths().is_empty());
         let gone = || missing && made && self.owned.is_some_and(|owned| !owned.exists());
-        let ended = || self.process.as_ref().is_some_and(|p| p.pidfd.wait_exit(PollTimeout::ZERO) == Ok(true));
+        // What is a process's own goes a moment before it has ended.
+        let moment = if missing { PollTimeout::from(50u8) } else { PollTimeout::ZERO };
+        let ended = || self.process.as_ref().is_some_and(|p| p.pidfd.wait_exit(moment) == Ok(true));
         match &self.sync {
             Some(sync) if ended() || gone() => match sync.last_words() {
                 Some(trouble) => self.trouble(trouble, Barrier::Ready),
