@@ -24,9 +24,11 @@ VM_PACKAGES    = $(TEST_PACKAGES) secilc
 DAEMON_PACKAGES = $(BUILD_PACKAGES) busybox-static python3 python3-grpcio patchelf
 FAULTS_PACKAGES = $(BUILD_PACKAGES) busybox-static runc crun
 BENCH_PACKAGES = $(RUN_PACKAGES) strace golang-github-containers-common
+DIST_PACKAGES  = $(BUILD_PACKAGES) git python3
+DEB_PACKAGES   = debootstrap
 BENCH_SHIM_PACKAGES = $(DAEMON_PACKAGES) util-linux
 
-.PHONY: help run test fuzz test-faults test-containerd soak test-systemd test-vm test-vm-v1 clean-vm lint deny engines bench bench-shim build man completions install toolchain
+.PHONY: help run test fuzz test-faults test-containerd soak test-systemd test-vm test-vm-v1 clean-vm lint deny engines bench bench-shim build man completions install install-files check-arm64 dist deb toolchain
 
 help: ## this list
 	@sed -n 's/^\([a-z0-9-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | while IFS='	' read -r t d; do printf '  make %-12s %s\n' "$$t" "$$d"; done
@@ -86,7 +88,7 @@ clean-vm: ## throw the virtual machine away: the next test-vm makes it anew
 
 lint: toolchain ## rustfmt, clippy and shellcheck, warnings are errors
 	@integration/packages.sh $(BUILD_PACKAGES) shellcheck
-	shellcheck -S warning integration/*.sh integration/containerd/*.sh integration/vm/*.sh integration/vm/guest.d/*.sh integration/bench/*.sh .ci/run
+	shellcheck -S warning integration/*.sh integration/containerd/*.sh integration/vm/*.sh integration/vm/guest.d/*.sh integration/bench/*.sh integration/faults/*.sh packaging/*.sh packaging/dunnage/p* .ci/run
 	$(CARGO) fmt --all --check
 	$(CARGO) clippy --workspace --all-targets -- -D warnings
 	$(CARGO) clippy --test systemd -- -D warnings
@@ -117,12 +119,16 @@ bench-shim: toolchain ## measure the shim against containerd-shim-runc-v2 with r
 	integration/bench-shim/bench.py --shim $(abspath $(SHIM)) $(if $(QUICK),--out target/bench-shim)
 
 man: toolchain ## man pages, into target/generated/man
-	$(CARGO) run -q --release -p docgen -- man $(GENERATED)/man
+	$(CARGO) run -q -p docgen -- man $(GENERATED)/man
 
 completions: toolchain ## bash, zsh and fish completions, into target/generated/completions
-	$(CARGO) run -q --release -p docgen -- completions $(GENERATED)/completions
+	$(CARGO) run -q -p docgen -- completions $(GENERATED)/completions
 
 install: build man completions ## the binaries, man pages and completions, below $(DESTDIR)$(PREFIX)
+	@$(MAKE) --no-print-directory install-files
+
+# What `install` does once everything is built; dist.sh has its own build.
+install-files:
 	install -D -m 0755 $(BINARY) $(DESTDIR)$(PREFIX)/sbin/dunnage
 	install -D -m 0755 $(SHIM) $(DESTDIR)$(PREFIX)/bin/containerd-shim-dunnage-v2
 	install -d $(DESTDIR)$(PREFIX)/share/man/man8
@@ -130,3 +136,15 @@ install: build man completions ## the binaries, man pages and completions, below
 	install -D -m 0644 $(GENERATED)/completions/dunnage.bash $(DESTDIR)$(PREFIX)/share/bash-completion/completions/dunnage
 	install -D -m 0644 $(GENERATED)/completions/_dunnage $(DESTDIR)$(PREFIX)/share/zsh/site-functions/_dunnage
 	install -D -m 0644 $(GENERATED)/completions/dunnage.fish $(DESTDIR)$(PREFIX)/share/fish/vendor_completions.d/dunnage.fish
+
+check-arm64: toolchain ## compile and link everything for aarch64, with Debian's toolchain, and start it in QEMU's emulation
+	integration/arm64.sh
+
+dist: toolchain ## a reproducible tarball of static binaries, with checksum and SBOM, in target/dist; CHECK=1: built twice and compared
+	@integration/packages.sh $(DIST_PACKAGES)
+	CARGO="$(CARGO)" packaging/dist.sh
+
+deb: dist ## Debian packages, in target/dist, installed and removed in a Debian of their own
+	@integration/packages.sh $(DEB_PACKAGES)
+	packaging/deb.sh
+	packaging/test-deb.sh
