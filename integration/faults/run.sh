@@ -40,10 +40,10 @@ fi
 if [ "${FULL:-}" != yes ]; then
 	say "SIGKILL before every system call"
 	measure dunnage "$dunnage" --strict --commands create,start,exec,delete --faults before
-	say "every system call fails once"
-	measure dunnage "$dunnage" --strict --commands create,start,exec,delete --faults one
+	say "system calls fail once, at 120 points of each command"
+	measure dunnage "$dunnage" --strict --commands create,start,exec,delete --faults one --most 120
 	say "a user namespace and hooks, at some points"
-	measure dunnage "$dunnage" --strict --commands create-mapped --faults before,one --most 60
+	measure dunnage "$dunnage" --strict --commands create-mapped --faults before,one --most 40
 	say "containers one after another and at once; hostile state directories"
 	measure dunnage "$dunnage" --strict --commands none --lives "${LIVES:-300}" --at-once "${AT_ONCE:-200}" --hostile
 	exit
