@@ -23,12 +23,14 @@ TEST_PACKAGES  = $(RUN_PACKAGES) $(FUZZ_PACKAGES) strace runc util-linux uidmap 
 VM_PACKAGES    = $(TEST_PACKAGES) secilc
 DAEMON_PACKAGES = $(BUILD_PACKAGES) busybox-static python3 python3-grpcio patchelf
 FAULTS_PACKAGES = $(BUILD_PACKAGES) busybox-static runc crun
+CALLER_PACKAGES = $(BUILD_PACKAGES) python3 debootstrap debian-archive-keyring util-linux
+CALLER_OPTIONS = $(if $(QUICK),--suite trixie --side dunnage --side shim) $(if $(ONLY),--only '$(ONLY)')
 BENCH_PACKAGES = $(RUN_PACKAGES) strace golang-github-containers-common
 DIST_PACKAGES  = $(BUILD_PACKAGES) git python3
 DEB_PACKAGES   = debootstrap
 BENCH_SHIM_PACKAGES = $(DAEMON_PACKAGES) util-linux
 
-.PHONY: help run test fuzz test-faults test-containerd soak test-systemd test-vm test-vm-v1 clean-vm lint deny engines bench bench-shim build man completions install install-files check-arm64 dist deb toolchain
+.PHONY: help run test fuzz test-faults test-containerd test-callers soak test-systemd test-vm test-vm-v1 clean-vm lint deny bench bench-shim build man completions install install-files check-arm64 dist deb toolchain
 
 help: ## this list
 	@sed -n 's/^\([a-z0-9-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | while IFS='	' read -r t d; do printf '  make %-12s %s\n' "$$t" "$$d"; done
@@ -88,7 +90,7 @@ clean-vm: ## throw the virtual machine away: the next test-vm makes it anew
 
 lint: toolchain ## rustfmt, clippy and shellcheck, warnings are errors
 	@integration/packages.sh $(BUILD_PACKAGES) shellcheck
-	shellcheck -S warning integration/*.sh integration/containerd/*.sh integration/vm/*.sh integration/vm/guest.d/*.sh integration/bench/*.sh integration/faults/*.sh packaging/*.sh packaging/dunnage/p* .ci/run
+	shellcheck -S warning integration/*.sh integration/containerd/*.sh integration/callers/*.sh integration/vm/*.sh integration/vm/guest.d/*.sh integration/bench/*.sh integration/faults/*.sh packaging/*.sh packaging/dunnage/p* .ci/run
 	$(CARGO) fmt --all --check
 	$(CARGO) clippy --workspace --all-targets -- -D warnings
 	$(CARGO) clippy --test systemd -- -D warnings
@@ -104,9 +106,11 @@ deny: toolchain ## licences, sources, bans and, from GitHub, advisories of all p
 	@integration/packages.sh $(BUILD_PACKAGES) python3
 	integration/deny.sh
 
-engines: toolchain ## drive it through podman and containerd
-	$(CARGO) build --release --bin dunnage --target $(TARGET)
-	integration/engines.sh $(abspath $(BINARY))
+test-callers: toolchain ## podman, buildah, Docker, containerd of three Debian releases with us, and with runc; QUICK=1: of one, without runc
+	@integration/packages.sh $(CALLER_PACKAGES)
+	$(CARGO) build --release -p dunnage -p containerd-shim-dunnage-v2 --target $(TARGET)
+	integration/callers/run.py --dunnage $(abspath $(BINARY)) --shim $(abspath $(SHIM)) $(CALLER_OPTIONS)
+	integration/callers/run.py --dunnage $(abspath $(BINARY)) --shim $(abspath $(SHIM)) --systemd --suite trixie $(CALLER_OPTIONS)
 
 bench: toolchain ## measure ourselves against the floor, runc, crun and youki; writes docs/bench/
 	@integration/packages.sh $(BENCH_PACKAGES)
