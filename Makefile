@@ -22,6 +22,7 @@ TEST_PACKAGES  = $(RUN_PACKAGES) $(FUZZ_PACKAGES) strace runc util-linux uidmap 
                  crun fuse3 fuse-overlayfs e2fsprogs python3-jsonschema
 VM_PACKAGES    = $(TEST_PACKAGES) secilc
 DAEMON_PACKAGES = $(BUILD_PACKAGES) busybox-static python3 python3-grpcio patchelf
+FAULTS_PACKAGES = $(BUILD_PACKAGES) busybox-static runc crun
 CALLER_PACKAGES = $(BUILD_PACKAGES) python3 debootstrap debian-archive-keyring util-linux
 CALLER_OPTIONS = $(if $(QUICK),--suite trixie --side dunnage --side shim) $(if $(ONLY),--only '$(ONLY)')
 BENCH_PACKAGES = $(RUN_PACKAGES) strace golang-github-containers-common
@@ -29,7 +30,7 @@ DIST_PACKAGES  = $(BUILD_PACKAGES) git python3
 DEB_PACKAGES   = debootstrap
 BENCH_SHIM_PACKAGES = $(DAEMON_PACKAGES) util-linux
 
-.PHONY: help run test fuzz test-containerd test-callers soak test-systemd test-vm test-vm-v1 clean-vm lint deny bench bench-shim build man completions install install-files check-arm64 dist deb toolchain
+.PHONY: help run test fuzz test-faults test-containerd test-callers soak test-systemd test-vm test-vm-v1 clean-vm lint deny bench bench-shim build man completions install install-files check-arm64 dist deb toolchain
 
 help: ## this list
 	@sed -n 's/^\([a-z0-9-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | while IFS='	' read -r t d; do printf '  make %-12s %s\n' "$$t" "$$d"; done
@@ -53,6 +54,12 @@ test: toolchain ## unit tests, golden plans, fuzzing for some seconds, real cont
 fuzz: toolchain ## every fuzz target for ten minutes (FUZZ_SECONDS), one after the other
 	@integration/packages.sh $(BUILD_PACKAGES) $(FUZZ_PACKAGES)
 	for target in $$(ls fuzz/corpus); do CARGO="$(CARGO)" integration/fuzz.sh $$target $(or $(FUZZ_SECONDS),600) || exit; done
+
+test-faults: toolchain ## killed and failed at every system call, thousands of containers, hostile state; FULL=yes: all of it, with runc and crun
+	@integration/packages.sh $(FAULTS_PACKAGES)
+	$(CARGO) build --release --bin dunnage --target $(TARGET)
+	$(CARGO) build --release -p dunnage-faults --target $(TARGET)
+	integration/faults/run.sh $(abspath $(BINARY))
 
 test-containerd: toolchain ## the shim under real daemons: containerd 1.6, 1.7 and 2.x; FULL=yes kills them a hundred times
 	@integration/packages.sh $(DAEMON_PACKAGES)
@@ -83,7 +90,7 @@ clean-vm: ## throw the virtual machine away: the next test-vm makes it anew
 
 lint: toolchain ## rustfmt, clippy and shellcheck, warnings are errors
 	@integration/packages.sh $(BUILD_PACKAGES) shellcheck
-	shellcheck -S warning integration/*.sh integration/containerd/*.sh integration/callers/*.sh integration/vm/*.sh integration/vm/guest.d/*.sh integration/bench/*.sh packaging/*.sh packaging/dunnage/p* .ci/run
+	shellcheck -S warning integration/*.sh integration/containerd/*.sh integration/callers/*.sh integration/vm/*.sh integration/vm/guest.d/*.sh integration/bench/*.sh integration/faults/*.sh packaging/*.sh packaging/dunnage/p* .ci/run
 	$(CARGO) fmt --all --check
 	$(CARGO) clippy --workspace --all-targets -- -D warnings
 	$(CARGO) clippy --test systemd -- -D warnings

@@ -11,7 +11,7 @@
 #![cfg_attr(not(test), expect(clippy::disallowed_methods, reason = "the one place for paths of the host"))]
 
 use std::io::Read;
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::path::Path;
 
 use nix::NixPath;
@@ -99,6 +99,25 @@ pub fn create<P: ?Sized + NixPath>(dir: impl AsFd, name: &P, mode: Mode) -> Resu
     single(name)?;
     let flags = OFlag::O_WRONLY | OFlag::O_CREAT | OFlag::O_EXCL | OFlag::O_NOFOLLOW | ALWAYS;
     nix::fcntl::openat(dir, name, flags, mode)
+}
+
+/// A file for writing that has no name: it is gone with the last of its descriptors, unless it gets one ([`name`]).
+///
+/// # Errors
+/// openat(2) with O_TMPFILE; `EOPNOTSUPP`: the file system has no such files.
+pub fn create_nameless(dir: impl AsFd, mode: Mode) -> Result<OwnedFd> {
+    nix::fcntl::openat(dir, ".", OFlag::O_TMPFILE | OFlag::O_WRONLY | OFlag::O_CLOEXEC, mode)
+}
+
+/// Gives a file that has no name one in a directory; `EEXIST` if anything has it.
+///
+/// # Errors
+/// linkat(2); `EINVAL` for a name that is a path.
+pub fn name<P: ?Sized + NixPath>(file: impl AsFd, dir: impl AsFd, name: &P) -> Result<()> {
+    single(name)?;
+    // AT_EMPTY_PATH would take a privilege.
+    let path = format!("/proc/self/fd/{}", file.as_fd().as_raw_fd());
+    nix::unistd::linkat(AT_FDCWD, path.as_str(), dir, name, AtFlags::AT_SYMLINK_FOLLOW)
 }
 
 /// Makes a file in the working directory, which is the caller's.

@@ -66,9 +66,10 @@ pub fn last_capability() -> u8 {
     text.trim_end().parse().unwrap_or(CAP_AUDIT_READ)
 }
 
-/// Whether the kernel has namespaces of this kind.
+/// Whether the kernel has namespaces of this kind. If that can't be told now, it will say so when one is made.
 pub fn has_namespace(kind: &NamespaceKind) -> bool {
-    std::fs::symlink_metadata(format!("/proc/self/ns/{}", kind.file)).is_ok()
+    let file = std::fs::symlink_metadata(format!("/proc/self/ns/{}", kind.file));
+    !file.is_err_and(|e| e.kind() == std::io::ErrorKind::NotFound)
 }
 
 /// Whether SELinux is on, as libselinux and runc tell it: selinuxfs is mounted where it always is, not read-only (as in a

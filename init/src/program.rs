@@ -337,7 +337,7 @@ pub fn say_why(init: &Init<'_>, failure: &Failure) {
     let _ = sys::write(2, text.as_bytes());
 }
 
-/// The errnos of execve(2), in the words of Go.
+/// The errnos of execve(2), and of what may fail shortly before it, in the words of Go.
 pub fn errno_text(errno: Errno) -> &'static [u8] {
     match errno {
         Errno(0) => b"failed",
@@ -348,12 +348,19 @@ pub fn errno_text(errno: Errno) -> &'static [u8] {
         Errno::EISDIR => b"is a directory",
         Errno::ENOTDIR => b"not a directory",
         Errno::EINVAL => b"invalid argument",
+        Errno::EINTR => b"interrupted system call",
+        Errno(5) => b"input/output error",
         Errno(7) => b"argument list too long",
         Errno(12) => b"cannot allocate memory",
+        Errno(14) => b"bad address",
+        Errno(23) => b"too many open files in system",
+        Errno(24) => b"too many open files",
         Errno(26) => b"text file busy",
         Errno::EAGAIN => b"resource temporarily unavailable",
         Errno::ELOOP => b"too many levels of symbolic links",
+        Errno(28) => b"no space left on device",
+        Errno::ENAMETOOLONG => b"file name too long",
         Errno(80) => b"accessing a corrupted shared library",
-        _ => b"input/output error",
+        _ => b"unknown error",
     }
 }

@@ -6,6 +6,7 @@ use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
 use dunnage_steps::Barrier;
 use dunnage_steps::flags::Namespaces;
 use nix::fcntl::OFlag;
+use nix::poll::PollTimeout;
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use nix::unistd::{Uid, write};
 
@@ -156,13 +157,17 @@ impl<'a> Execution<'a> {
         })
     }
 
-    /// systemd removes the scope of a child that has ended: what we find missing then is not the error to tell, but the child's.
+    /// What we can't find, or do, because the child has ended is not the error to tell, but the child's; the same where systemd
+    /// has removed the scope of such a one.
     fn first_to_fail(&self, ours: Error) -> Error {
         let missing = matches!(ours.errno(), Some(Errno::ENOENT | Errno::ENODEV));
         let made = self.unit_started || self.cgroup.as_ref().is_some_and(|cgroup| !cgroup.paths().is_empty());
+        let gone = || missing && made && self.owned.is_some_and(|owned| !owned.exists());
+        // What is a process's own goes a moment before it has ended.
+        let moment = if missing { PollTimeout::from(50u8) } else { PollTimeout::ZERO };
+        let ended = || self.process.as_ref().is_some_and(|p| p.pidfd.wait_exit(moment) == Ok(true));
         match &self.sync {
-            Some(sync) if missing && made && self.owned.is_some_and(|owned| !owned.exists()) => match sync.last_words()
-            {
+            Some(sync) if ended() || gone() => match sync.last_words() {
                 Some(trouble) => self.trouble(trouble, Barrier::Ready),
                 None => ours,
             },
@@ -338,6 +343,7 @@ impl<'a> Execution<'a> {
             executable: executable.as_fd(),
             args: &args,
             sync: childs.as_fd(),
+            ours: ours.as_fd(),
             inherit: &inherit,
             stdio: [0, 1, 2].map(|i| self.stdio.get(i).and_then(Option::as_ref).map(AsRawFd::as_raw_fd)),
             waits_for_maps: maps_first,
@@ -430,7 +436,12 @@ impl<'a> Execution<'a> {
 
     fn wait(&mut self, barrier: Barrier) -> Result<()> {
         let sync = self.sync.as_ref().ok_or_else(no_process)?;
-        let heard = match sync.wait(barrier) {
+        let heard = match (barrier, &self.process) {
+            // Its sister holds the socket, too: if it was killed between the two, there is neither a word nor an end of it.
+            (Barrier::Forked, Some(process)) => sync.wait_for(barrier, process.pidfd.as_fd()),
+            _ => sync.wait(barrier),
+        };
+        let heard = match heard {
             Ok(heard) => heard,
             Err(trouble) => return Err(self.trouble(trouble, barrier)),
         };

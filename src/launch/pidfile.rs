@@ -12,6 +12,8 @@ use nix::unistd::UnlinkatFlags;
 use crate::error::{Errno, Error, Result};
 use crate::files;
 
+const MODE: Mode = Mode::from_bits_truncate(0o666);
+
 /// Where the pid file will be. The directory is opened here, before the chdir into the bundle: a relative path is one
 /// relative to the caller.
 #[derive(Debug)]
@@ -36,9 +38,25 @@ impl PidFile {
         Ok(PidFile { path: path.into(), dir, name: name.into() })
     }
 
-    /// Writes the digits, without a newline (go-runc reads the whole file as a number), and lets the file appear by a
-    /// rename: whoever waits for it never sees half of it. Mode 0666 less the umask.
+    /// Writes the digits, without a newline (go-runc reads the whole file as a number), and lets the file appear when they are in
+    /// it: whoever waits for it never sees half of it. Mode 0666 less the umask.
     pub fn write(&self, pid: i32) -> Result<()> {
+        match self.write_nameless(pid) {
+            Ok(()) => Ok(()),
+            // There is one already, or the file system has no such files; or it fails again, and is told.
+            Err(_) => self.write_beside(pid),
+        }
+    }
+
+    /// In a file that has no name until it is complete: of a process that is killed meanwhile nothing is left.
+    fn write_nameless(&self, pid: i32) -> std::io::Result<()> {
+        let mut file: std::fs::File = files::create_nameless(&self.dir, MODE)?.into();
+        file.write_all(pid.to_string().as_bytes())?;
+        Ok(files::name(&file, &self.dir, self.name.as_os_str())?)
+    }
+
+    /// In place of what is there.
+    fn write_beside(&self, pid: i32) -> Result<()> {
         let (temporary, file) = self.create()?;
         let written = std::fs::File::from(file)
             .write_all(pid.to_string().as_bytes())
@@ -60,7 +78,7 @@ impl PidFile {
         let mut error = Errno::EEXIST;
         for attempt in 0..100 {
             let name = format!(".dunnage-pid-{}-{attempt}", std::process::id());
-            match files::create(&self.dir, OsStr::new(&name), Mode::from_bits_truncate(0o666)) {
+            match files::create(&self.dir, OsStr::new(&name), MODE) {
                 Ok(file) => return Ok((name.into(), file)),
                 Err(e) => error = e,
             }
@@ -91,6 +109,21 @@ mod tests {
         let umask = nix::sys::stat::umask(Mode::empty());
         nix::sys::stat::umask(umask);
         assert_eq!(std::fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o666 & !umask.bits());
+    }
+
+    /// A process that is killed while it writes leaves no file that nobody knows of.
+    #[test]
+    fn a_new_one_has_no_name_until_it_is_complete() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("pid");
+        let file = PidFile::prepare(&path).unwrap();
+        file.write_nameless(4711).unwrap();
+        assert_eq!(std::fs::read(&path).unwrap(), b"4711");
+        let umask = nix::sys::stat::umask(Mode::empty());
+        nix::sys::stat::umask(umask);
+        assert_eq!(std::fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o666 & !umask.bits());
+        assert_eq!(file.write_nameless(4712).unwrap_err().raw_os_error(), Some(libc::EEXIST));
+        assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 1);
     }
 
     #[test]

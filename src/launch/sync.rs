@@ -3,7 +3,7 @@
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
 
 use dunnage_steps::{Barrier, Message, Say};
-use nix::poll::{PollFd, PollFlags, poll};
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::socket::{AddressFamily, ControlMessage, MsgFlags, SockFlag, SockType, sendmsg, socketpair};
 
 use crate::error::{Errno, Error, Result};
@@ -82,6 +82,23 @@ impl Sync {
         }
     }
 
+    /// The same of one process, even if others that it has made hold the socket, too.
+    pub fn wait_for(&self, barrier: Barrier, process: BorrowedFd<'_>) -> std::result::Result<Heard, Trouble> {
+        loop {
+            // In this order: what it has said before its end is there when its end is seen.
+            let mut fds = [process, self.as_fd()].map(|fd| PollFd::new(fd, PollFlags::POLLIN));
+            match poll(&mut fds, PollTimeout::NONE) {
+                Err(Errno::EINTR) => continue,
+                Err(e) => return Err(Error::sys("poll dunnage-init", e).into()),
+                Ok(_) => (),
+            }
+            return match fds.map(|fd| fd.any() == Some(true)) {
+                [true, false] => Err(Trouble::Ended),
+                _ => self.wait(barrier),
+            };
+        }
+    }
+
     /// How a child came to its end that has ended, or is about to.
     pub fn last_words(&self) -> Option<Trouble> {
         loop {
@@ -138,6 +155,20 @@ mod tests {
         drop(childs);
         assert!(matches!(ours.last_words(), Some(Trouble::Reported(heard)) if heard.message.step == 7));
         assert!(matches!(ours.last_words(), Some(Trouble::Ended)));
+    }
+
+    /// The socket has no end as long as somebody else holds it.
+    #[test]
+    fn the_end_of_one_process_is_seen_while_another_holds_the_socket() {
+        let (ours, childs) = Sync::pair().unwrap();
+        let mut child = std::process::Command::new("/bin/sleep").arg("100").spawn().unwrap();
+        let pidfd = crate::sys::pidfd::PidFd::open(child.id().try_into().unwrap()).unwrap();
+        nix::unistd::write(&childs, &Message::reached(Barrier::Forked, 0).to_bytes()).unwrap();
+        child.kill().unwrap();
+        assert!(pidfd.wait_exit(PollTimeout::NONE).unwrap());
+        assert!(ours.wait_for(Barrier::Forked, pidfd.as_fd()).is_ok(), "what it said before");
+        assert!(matches!(ours.wait_for(Barrier::Forked, pidfd.as_fd()), Err(Trouble::Ended)));
+        child.wait().unwrap();
     }
 
     /// What it has not read comes back as an error, before what it has said.

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use nix::dir::Type;
 use nix::errno::Errno;
-use nix::fcntl::{AtFlags, OFlag};
+use nix::fcntl::{AtFlags, OFlag, ResolveFlag};
 use nix::sys::stat::{Mode, fstat, fstatat};
 use nix::unistd::{Gid, Uid, UnlinkatFlags, geteuid, read, write};
 use serde::Deserialize;
@@ -332,7 +332,14 @@ impl ContainerDir {
             other => return other.map_err(|e| Error::sys(format!("rmdir {}", self.id), e)),
         }
         // notify/, what CRIU left, temporary files of a writer that was killed.
-        sweep(&self.fd, 8).map_err(|e| Error::sys(format!("remove {}", self.id), e))?;
+        sweep(&self.fd, 8).map_err(|e| {
+            let error = Error::sys(format!("remove {}", self.id), e);
+            if e == Errno::EXDEV {
+                error.hint("something is mounted in its state directory: unmount it")
+            } else {
+                error
+            }
+        })?;
         self.rmdir().map_err(|e| Error::sys(format!("rmdir {}", self.id), e))
     }
 
@@ -367,7 +374,7 @@ pub(super) fn write_all(file: &OwnedFd, mut bytes: &[u8]) -> std::result::Result
     Ok(())
 }
 
-/// Empties a directory, without following links, at most `depth` levels down.
+/// Empties a directory, without following links, at most `depth` levels down. What is mounted in there is not ours: `EXDEV`.
 fn sweep(dir: &OwnedFd, depth: u32) -> std::result::Result<(), Errno> {
     let mut names = Vec::new();
     for entry in files::list(dir)?.iter() {
@@ -380,7 +387,8 @@ fn sweep(dir: &OwnedFd, depth: u32) -> std::result::Result<(), Errno> {
         match files::unlinkat(dir, name.as_c_str(), UnlinkatFlags::NoRemoveDir) {
             Err(Errno::EISDIR | Errno::EPERM) => {
                 let depth = depth.checked_sub(1).ok_or(Errno::ELOOP)?;
-                sweep(&files::openat(dir, name.as_c_str(), DIRECTORY)?, depth)?;
+                let how = ResolveFlag::RESOLVE_NO_XDEV | ResolveFlag::RESOLVE_NO_SYMLINKS;
+                sweep(&files::beneath(dir, name.as_c_str(), DIRECTORY, how)?, depth)?;
                 missing_is_fine(files::unlinkat(dir, name.as_c_str(), UnlinkatFlags::RemoveDir))?;
             }
             other => missing_is_fine(other)?,

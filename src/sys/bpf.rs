@@ -92,6 +92,20 @@ fn address<T: ?Sized>(of: *const T) -> u64 {
     of.cast::<u8>().addr() as u64
 }
 
+/// Again on `EAGAIN`: the verifier gives way to whatever interrupts us, be it a signal that we ignore (SIGCHLD of a child
+/// that has ended). A few times: libbpf has the same limit.
+fn unhurried(mut call: impl FnMut() -> Result<i32, Errno>) -> Result<i32, Errno> {
+    for _ in 1..ATTEMPTS {
+        match call() {
+            Err(Errno::EAGAIN) => {}
+            other => return other,
+        }
+    }
+    call()
+}
+
+const ATTEMPTS: u32 = 5;
+
 /// Loads a program of type BPF_PROG_TYPE_CGROUP_DEVICE. Before Linux 5.11 programs count against RLIMIT_MEMLOCK, so on
 /// `EPERM` the limit is lifted for a second attempt.
 pub fn prog_load_cgroup_device(insns: &[Insn], license: &CStr) -> Result<OwnedFd, Errno> {
@@ -102,7 +116,7 @@ pub fn prog_load_cgroup_device(insns: &[Insn], license: &CStr) -> Result<OwnedFd
             insns: address(insns),
             license: address(license.as_ptr()),
         };
-        bpf(BPF_PROG_LOAD, &mut attr).map(owned)
+        unhurried(|| bpf(BPF_PROG_LOAD, &mut attr)).map(owned)
     };
     match load() {
         Err(Errno::EPERM) => {
@@ -191,4 +205,22 @@ pub fn prog_replace_all(cgroup: BorrowedFd<'_>, program: BorrowedFd<'_>) -> Resu
         prog_detach(cgroup, old.as_fd())?;
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_is_interrupted_loads_again() {
+        let tried = |answers: &[Errno]| {
+            let mut answers = answers.iter();
+            let done = unhurried(|| answers.next().map_or(Ok(3), |e| Err(*e)));
+            (done, answers.len())
+        };
+        assert_eq!(tried(&[]), (Ok(3), 0));
+        assert_eq!(tried(&[Errno::EAGAIN; 4]), (Ok(3), 0));
+        assert_eq!(tried(&[Errno::EAGAIN; 7]), (Err(Errno::EAGAIN), 2));
+        assert_eq!(tried(&[Errno::EAGAIN, Errno::ENOMEM, Errno::EAGAIN]), (Err(Errno::ENOMEM), 1));
+    }
 }

@@ -27,6 +27,8 @@ pub struct Start<'a> {
     pub args: &'a [CString],
     /// The child's end of the sync socket; it inherits it.
     pub sync: BorrowedFd<'a>,
+    /// Our end of it.
+    pub ours: BorrowedFd<'a>,
     /// More descriptors that it inherits, under the numbers that they have.
     pub inherit: &'a [RawFd],
     /// What becomes its descriptors 0-2; `None`: ours.
@@ -171,7 +173,7 @@ extern "C" fn child(data: *const c_void) -> ! {
 fn until_exec(data: &Child<'_>) -> (Call, Errno) {
     let start = data.start;
     if start.waits_for_maps
-        && let Err(failure) = wait_for_maps(start.sync.as_raw_fd())
+        && let Err(failure) = wait_for_maps(start)
     {
         return failure;
     }
@@ -202,7 +204,11 @@ fn until_exec(data: &Child<'_>) -> (Call, Errno) {
 }
 
 /// One packet says that the maps are written; none, that there is nobody left to do so.
-fn wait_for_maps(sync: RawFd) -> Result<(), (Call, Errno)> {
+fn wait_for_maps(start: &Start<'_>) -> Result<(), (Call, Errno)> {
+    // With a copy of our end it would not see that we are gone, and wait for ever, with a copy of the state's lock.
+    // SAFETY: no pointers; the table of descriptors is the child's own copy.
+    unsafe { libc::close(start.ours.as_raw_fd()) };
+    let sync = start.sync.as_raw_fd();
     let mut packet = [0u8; Message::SIZE];
     // SAFETY: a buffer of ours, and its length.
     if unsafe { libc::read(sync, packet.as_mut_ptr().cast(), packet.len()) } <= 0 {
@@ -219,4 +225,41 @@ fn wait_for_maps(sync: RawFd) -> Result<(), (Call, Errno)> {
         return Err((Call::Setresuid, Errno::last()));
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::fd::AsFd;
+
+    use nix::poll::PollTimeout;
+    use nix::sys::socket::{AddressFamily, SockFlag, SockType, socketpair};
+
+    use super::*;
+
+    /// Whatever it has copies of: a create that is killed must not leave it.
+    #[test]
+    fn who_waits_for_its_maps_ends_with_us() {
+        let pair = socketpair(AddressFamily::Unix, SockType::SeqPacket, None, SockFlag::SOCK_CLOEXEC);
+        let (ours, childs) = pair.unwrap();
+        let executable = std::fs::File::open("/bin/true").unwrap();
+        let what = Start {
+            namespaces: 0,
+            cgroup: None,
+            executable: executable.as_fd(),
+            args: &[c"true".to_owned()],
+            sync: childs.as_fd(),
+            ours: ours.as_fd(),
+            inherit: &[],
+            stdio: [None; 3],
+            waits_for_maps: true,
+        };
+        let (_, child) = start(&what).unwrap();
+        drop(childs);
+        assert_eq!(child.wait_exit(PollTimeout::from(100u8)), Ok(false), "it waits");
+        drop(ours);
+        let ended = child.wait_exit(PollTimeout::from(5000u16));
+        child.send_signal(libc::SIGKILL).ok();
+        child.reap().unwrap();
+        assert_eq!(ended, Ok(true));
+    }
 }

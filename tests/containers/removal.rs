@@ -323,3 +323,23 @@ fn the_cgroup_above_is_left_alone() {
         drop(above);
     });
 }
+
+/// Whoever mounts something in a state directory: it is not ours to empty.
+#[test]
+fn what_is_mounted_in_the_state_directory_stays() {
+    case(|b| {
+        b.args(&["/bin/true"]);
+        b.create();
+        let (files, inside) = (b.path("files"), b.state_dir().join("inside/mounted"));
+        fs::create_dir_all(&inside).unwrap();
+        fs::create_dir(&files).unwrap();
+        fs::write(files.join("file"), "precious").unwrap();
+        let mounted = inside.display().to_string();
+        Command::new(["mount", "--bind", files.to_str().unwrap(), &mounted]).output().ok();
+        b.rt(&["delete", "--force", &b.id]).fails(1, "something is mounted in its state directory");
+        assert_eq!(host::read(files.join("file")), "precious");
+        Command::new(["umount", &mounted]).output().ok();
+        b.rt(&["delete", "--force", &b.id]).ok();
+        b.assert_gone();
+    });
+}
