@@ -44,6 +44,7 @@ run: toolchain ## build, and show the life of a container
 
 test: toolchain ## unit tests, golden plans, fuzzing for some seconds, real containers
 	@integration/packages.sh $(TEST_PACKAGES)
+	@integration/criu.sh
 	CARGO="$(CARGO)" integration/test.sh
 
 fuzz: toolchain ## every fuzz target for ten minutes (FUZZ_SECONDS), one after the other

@@ -63,8 +63,11 @@ pub(super) const SHELL_JOB: Flag =
     Flag::new("shell-job", Takes::Bool, "allow a session or a terminal from outside of the container");
 pub(super) const LAZY_PAGES: Flag =
     Flag::new("lazy-pages", Takes::Bool, "copy memory only when it is used (userfaultfd)");
-const STATUS_FD: Flag =
-    Flag::new("status-fd", Takes::Int("N"), "with --lazy-pages: descriptor that gets a zero byte when pages can be had");
+const STATUS_FD: Flag = Flag::new(
+    "status-fd",
+    Takes::Int("N"),
+    "with --lazy-pages: descriptor that gets a zero byte when pages can be had",
+);
 const PAGE_SERVER: Flag =
     Flag::new("page-server", Takes::Text("ADDRESS:PORT"), "send memory to this `criu page-server`");
 pub(super) const FILE_LOCKS: Flag = Flag::new("file-locks", Takes::Bool, "allow file locks");

@@ -92,7 +92,9 @@ fn dump(container: &Container, asked: &Checkpoint, directories: &Directories) ->
     let exit = conversation.finish()?;
     // After a PRE_DUMP it has waited for more of us, and takes our leaving for a failure.
     if exit.shell_status() != 0 && !asked.pre_dump {
-        return Err(directories.explain(Error::new(format!("criu failed: exit status {}", exit.shell_status())), DUMP_LOG));
+        return Err(
+            directories.explain(Error::new(format!("criu failed: exit status {}", exit.shell_status())), DUMP_LOG)
+        );
     }
     Ok(())
 }

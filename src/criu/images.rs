@@ -103,7 +103,8 @@ impl Directories {
             return error;
         }
         let (text, ..) = error.into_parts();
-        Error::new(format!("{text}: {}", errors.join(": "))).hint(format!("log file: {}", path.join(log_file).display()))
+        Error::new(format!("{text}: {}", errors.join(": ")))
+            .hint(format!("log file: {}", path.join(log_file).display()))
     }
 
     /// Writes descriptors.json anew, 0600.
@@ -134,7 +135,8 @@ impl Directories {
         if SFlag::from_bits_truncate(stat.st_mode) & SFlag::S_IFMT != SFlag::S_IFREG {
             return Err(Error::new(format!("{} is not a regular file", name.display())));
         }
-        let bytes = files::document_of(File::from(fd)).map_err(|e| Error::io(format_args!("read {}", name.display()), &e))?;
+        let bytes =
+            files::document_of(File::from(fd)).map_err(|e| Error::io(format_args!("read {}", name.display()), &e))?;
         // runc writes `null` for a container of which it knows no descriptors.
         let links: Option<Vec<String>> =
             serde_json::from_slice(&bytes).map_err(|e| Error::new(format!("{}: {e}", name.display())))?;

@@ -25,7 +25,8 @@ pub fn errors(dir: BorrowedFd<'_>, name: &str) -> Vec<String> {
     let mut file = std::fs::File::from(fd);
     let length = file.seek(SeekFrom::End(0)).unwrap_or(0);
     let mut tail = Vec::new();
-    let read = file.seek(SeekFrom::Start(length.saturating_sub(TAIL))).and_then(|_| file.take(TAIL).read_to_end(&mut tail));
+    let read =
+        file.seek(SeekFrom::Start(length.saturating_sub(TAIL))).and_then(|_| file.take(TAIL).read_to_end(&mut tail));
     if read.is_err() {
         return Vec::new();
     }
@@ -34,7 +35,9 @@ pub fn errors(dir: BorrowedFd<'_>, name: &str) -> Vec<String> {
 
 /// The same from the text.
 fn of(log: &str) -> Vec<String> {
-    let error = |line: &'_ str| line.find("Error (").and_then(|at| line.get(at..)).map(|rest| short_line(rest.trim_end(), LENGTH));
+    let error = |line: &'_ str| {
+        line.find("Error (").and_then(|at| line.get(at..)).map(|rest| short_line(rest.trim_end(), LENGTH))
+    };
     let mut last: Vec<String> = log.lines().rev().filter_map(error).take(ERRORS).collect();
     last.reverse();
     last

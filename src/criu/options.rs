@@ -327,7 +327,9 @@ impl External {
             return Ok(());
         }
         let file = self.file;
-        Err(Error::new(format!("criu lacks support for external {file} namespace during {process} process (old criu version?)")))
+        Err(Error::new(format!(
+            "criu lacks support for external {file} namespace during {process} process (old criu version?)"
+        )))
     }
 
     /// Where the configuration has it, if it is external.
@@ -487,10 +489,7 @@ mod tests {
         assert_eq!(opts.external, ["net[11]:extRootNetNS", "pid[12]:extRootPidNS"]);
         let old = DumpFacts { version: 31_000, ..facts };
         let e = dump(&Checkpoint::default(), &config, &old).unwrap_err().to_string();
-        assert_eq!(
-            e,
-            "criu lacks support for external net namespace during checkpointing process (old criu version?)"
-        );
+        assert_eq!(e, "criu lacks support for external net namespace during checkpointing process (old criu version?)");
         let facts = RestoreFacts { version: 31_600, ..RestoreFacts::default() };
         let opts = restore(&Restore::default(), &config, &facts).unwrap();
         let inherited: Vec<_> = opts.inherit_fd.iter().map(|i| (i.key.as_str(), i.fd)).collect();
@@ -520,7 +519,10 @@ mod tests {
             let facts = DumpFacts { version, freezer: Some(("/f".into(), v2)), ..facts() };
             dump(&Checkpoint::default(), &config(), &facts).unwrap().freeze_cgroup
         };
-        assert_eq!((freezer(30_000, false), freezer(31_300, true), freezer(31_400, true)), ("/f".into(), "".into(), "/f".into()));
+        assert_eq!(
+            (freezer(30_000, false), freezer(31_300, true), freezer(31_400, true)),
+            ("/f".into(), "".into(), "/f".into())
+        );
     }
 
     #[test]

@@ -71,6 +71,8 @@ impl Version {
     /// As CRIU itself counts: 4.2.1 is 40201. A version out of all reason is the highest there is.
     pub fn number(&self) -> i32 {
         let part = |n: i32, unit: i32| n.max(0).saturating_mul(unit);
-        part(self.major_number, 10_000).saturating_add(part(self.minor_number, 100)).saturating_add(self.sublevel.max(0))
+        part(self.major_number, 10_000)
+            .saturating_add(part(self.minor_number, 100))
+            .saturating_add(self.sublevel.max(0))
     }
 }

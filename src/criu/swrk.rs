@@ -87,9 +87,14 @@ impl Criu {
         let req = Req { kind: Some(kind::FEATURE_CHECK), features: Some(wanted.clone()), ..Req::default() };
         let resp = self.ask_once(&req).map_err(|e| e.doing("CRIU feature check failed"))?;
         let has = resp.features.unwrap_or_default();
-        let features = [("MemTrack", wanted.mem_track, has.mem_track), ("LazyPages", wanted.lazy_pages, has.lazy_pages)];
+        let features =
+            [("MemTrack", wanted.mem_track, has.mem_track), ("LazyPages", wanted.lazy_pages, has.lazy_pages)];
         let missing: Vec<&str> = features.iter().filter(|(_, wanted, has)| *wanted && !has).map(|f| f.0).collect();
-        if missing.is_empty() { Ok(()) } else { Err(Error::new(format!("criu is missing features: [{}]", missing.join(" ")))) }
+        if missing.is_empty() {
+            Ok(())
+        } else {
+            Err(Error::new(format!("criu is missing features: [{}]", missing.join(" "))))
+        }
     }
 
     fn ask_once(&self, req: &Req) -> Result<Resp> {
@@ -110,8 +115,15 @@ impl Criu {
         let (ours, its) = pair.map_err(|e| Error::sys("socketpair", e))?;
         let args = [c"criu", c"swrk", c"3"].map(|arg| arg.to_owned());
         let more: Vec<BorrowedFd<'_>> = [its.as_fd()].into_iter().chain(more.iter().copied()).collect();
-        let program =
-            Program { path: &self.path, args: &args, env: &self.env, cwd: Some(c"/"), stdio, more: &more, pdeathsig: None };
+        let program = Program {
+            path: &self.path,
+            args: &args,
+            env: &self.env,
+            cwd: Some(c"/"),
+            stdio,
+            more: &more,
+            pdeathsig: None,
+        };
         let spawned = spawn(&program).map_err(|failure| match failure {
             Failure::Clone(e) => Error::sys("clone", e),
             Failure::Stdio(e) => Error::sys("stdio of criu", e),
@@ -156,11 +168,7 @@ impl Conversation {
     ///
     /// # Errors
     /// `criu failed: type T errno N`; it ended, or said what is no message.
-    pub fn ask(
-        &mut self,
-        req: &Req,
-        mut notified: impl FnMut(&Notify, Option<OwnedFd>) -> Result<()>,
-    ) -> Result<Resp> {
+    pub fn ask(&mut self, req: &Req, mut notified: impl FnMut(&Notify, Option<OwnedFd>) -> Result<()>) -> Result<Resp> {
         let asked = req.kind.unwrap_or_default();
         self.send(req)?;
         loop {

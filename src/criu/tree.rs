@@ -73,10 +73,15 @@ fn is_directory(fd: BorrowedFd<'_>) -> std::result::Result<bool, Errno> {
 pub fn prepare(config: &Config, at: &str) -> Result<Vec<String>> {
     in_own_namespace(|| {
         let root = mount_root(config, at)?;
-        let tmpfs: Vec<String> =
-            config.mounts.iter().filter(|m| m.device == "tmpfs").map(|m| crate::plan::clean(inside(config, m))).collect();
+        let tmpfs: Vec<String> = config
+            .mounts
+            .iter()
+            .filter(|m| m.device == "tmpfs")
+            .map(|m| crate::plan::clean(inside(config, m)))
+            .collect();
         // CRIU makes what is on a tmpfs with the rest of its contents.
-        let on_tmpfs = |path: &str| tmpfs.iter().any(|t| path.strip_prefix(t.as_str()).is_some_and(|r| r.starts_with('/')));
+        let on_tmpfs =
+            |path: &str| tmpfs.iter().any(|t| path.strip_prefix(t.as_str()).is_some_and(|r| r.starts_with('/')));
         let mut found = Vec::new();
         for mount in &config.mounts {
             let path = crate::plan::clean(inside(config, mount));

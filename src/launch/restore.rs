@@ -89,8 +89,16 @@ fn make<'a>(mut bundle: Bundle<'a>, asked: &Restore, directories: Directories) -
         }
     };
     let origin = bundle.origin();
-    let request =
-        Request { bundle: &bundle, asked, directories: &directories, criu: &criu, version, links, specs: &specs, origin: &origin };
+    let request = Request {
+        bundle: &bundle,
+        asked,
+        directories: &directories,
+        criu: &criu,
+        version,
+        links,
+        specs: &specs,
+        origin: &origin,
+    };
     let made = request.execute(&plan, &mut creating, owned.as_ref(), placement);
     match made {
         Ok(outcome) => {
@@ -303,7 +311,8 @@ fn has_own_time(pid: i32) -> Result<bool> {
 
 /// `ROOT/ID/criu-root` by its true name: CRIU compares it with the table of mounts.
 fn criu_root(dir: &ContainerDir) -> Result<String> {
-    let path = nix::fcntl::readlink(format!("/proc/self/fd/{}", std::os::fd::AsRawFd::as_raw_fd(&dir.as_fd())).as_str());
+    let path =
+        nix::fcntl::readlink(format!("/proc/self/fd/{}", std::os::fd::AsRawFd::as_raw_fd(&dir.as_fd())).as_str());
     let path = path.map_err(|e| Error::sys("readlink of the state directory", e))?;
     let path = Path::new(&path).join(CRIU_ROOT);
     path.into_os_string().into_string().map_err(|_| Error::new("the path of the state root is not UTF-8"))

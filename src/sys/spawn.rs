@@ -240,8 +240,11 @@ mod tests {
         let (read, write) = std::io::pipe().unwrap();
         let args = [c"sh", c"-c", &CString::new(script).unwrap()].map(CStr::to_owned);
         let stdio = [null.as_fd(), write.as_fd(), write.as_fd()];
-        let spawned =
-            spawn_closing(&Program { path: c"/bin/sh", args: &args, env, cwd, stdio, more: &[], pdeathsig: None }, close).unwrap();
+        let spawned = spawn_closing(
+            &Program { path: c"/bin/sh", args: &args, env, cwd, stdio, more: &[], pdeathsig: None },
+            close,
+        )
+        .unwrap();
         drop(write);
         let mut out = String::new();
         { read }.read_to_string(&mut out).unwrap();
@@ -309,13 +312,22 @@ mod tests {
     fn says_what_failed() {
         let null = File::open("/dev/null").unwrap();
         let stdio = [null.as_fd(); 3];
-        let start = |path, cwd| spawn(&Program { path, args: &[], env: &[], cwd, stdio, more: &[], pdeathsig: None }).unwrap_err();
+        let start = |path, cwd| {
+            spawn(&Program { path, args: &[], env: &[], cwd, stdio, more: &[], pdeathsig: None }).unwrap_err()
+        };
         assert_eq!(start(c"/no/such", None), Failure::Exec(Errno::ENOENT));
         assert_eq!(start(c"/etc/passwd", None), Failure::Exec(Errno::EACCES));
         assert_eq!(start(c"/bin/true", Some(c"/no/such")), Failure::Chdir(Errno::ENOENT));
         let stdin = std::io::stdin();
-        let program =
-            Program { path: c"/bin/true", args: &[], env: &[], cwd: None, stdio: [stdin.as_fd(); 3], more: &[], pdeathsig: None };
+        let program = Program {
+            path: c"/bin/true",
+            args: &[],
+            env: &[],
+            cwd: None,
+            stdio: [stdin.as_fd(); 3],
+            more: &[],
+            pdeathsig: None,
+        };
         assert_eq!(spawn(&program).unwrap_err(), Failure::Stdio(Errno::EBADF));
     }
 }
