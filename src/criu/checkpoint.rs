@@ -78,7 +78,7 @@ fn dump(container: &Container, asked: &Checkpoint, directories: &Directories) ->
         directories.write_descriptors(&if known.is_empty() { images::links(init.pid)? } else { known.clone() })?;
     }
     let null = super::swrk::null()?;
-    let mut conversation = criu.start([std::os::fd::AsFd::as_fd(&null); 3], &[])?;
+    let mut conversation = criu.start([std::os::fd::AsFd::as_fd(&null); 3], &[], false)?;
     let kind = if asked.pre_dump { kind::PRE_DUMP } else { kind::DUMP };
     let answered = conversation.ask(&request(kind, opts), |notify, _| notified(container, notify, &mut ready));
     match answered {

@@ -1,8 +1,9 @@
 //! CRIU as a process of ours: started as `criu swrk 3`, asked over a socket whose packets are messages, ended with us.
 //!
-//! It is not told to die with us (PR_SET_PDEATHSIG): killed while it holds the container's processes, it would leave them stopped, with
-//! code of its own in them. It meets our end at the socket, puts everything back and exits. That is also how a failure of ours ends it;
-//! one that does not heed it is killed.
+//! While it dumps it is not told to die with us (PR_SET_PDEATHSIG): killed while it holds the container's processes, it would leave them
+//! stopped, with code of its own in them. It meets our end at the socket, puts everything back and exits. That is also how a failure of
+//! ours ends it; one that does not heed it is killed. While it restores it dies with us: what it has made by then is in the container's
+//! cgroup, where `delete` finds it.
 
 use std::ffi::CString;
 use std::fs::File;
@@ -27,8 +28,8 @@ use crate::sys::spawn::{Failure, Program, spawn};
 const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 /// Its answers have some hundred bytes.
 const MAX_ANSWER: usize = 64 << 10;
-/// How long it may take to put things back when it hears no more of us.
-const GRACE: Duration = Duration::from_secs(10);
+/// How long it may take to put things back when it hears no more of us: a dump; and what may be killed.
+const GRACE: [Duration; 2] = [Duration::from_secs(10), Duration::from_secs(1)];
 
 /// The program.
 #[derive(Debug)]
@@ -62,6 +63,7 @@ impl Criu {
             return Ok(Criu { path: path.ok_or_else(|| Error::new("a NUL byte in PATH"))?, env });
         }
         Err(Error::new("exec: \"criu\": executable file not found in $PATH")
+            .doing("CRIU version check failed")
             .hint("checkpoint and restore take this program: Debian's package criu has it"))
     }
 
@@ -99,17 +101,23 @@ impl Criu {
 
     fn ask_once(&self, req: &Req) -> Result<Resp> {
         let null = null()?;
-        let mut conversation = self.start([null.as_fd(); 3], &[])?;
+        let mut conversation = self.start([null.as_fd(); 3], &[], true)?;
         let resp = conversation.ask(req, |_, _| Ok(()))?;
         conversation.finish()?;
         Ok(resp)
     }
 
-    /// Starts it. `stdio`, none of which is one of ours, becomes its 0-2, and `more` its descriptors from 4 on.
+    /// Starts it. `stdio`, none of which is one of ours, becomes its 0-2, and `more` its descriptors from 4 on. `dies_with_us`: see the
+    /// module.
     ///
     /// # Errors
     /// It cannot be started.
-    pub fn start(&self, stdio: [BorrowedFd<'_>; 3], more: &[BorrowedFd<'_>]) -> Result<Conversation> {
+    pub fn start(
+        &self,
+        stdio: [BorrowedFd<'_>; 3],
+        more: &[BorrowedFd<'_>],
+        dies_with_us: bool,
+    ) -> Result<Conversation> {
         restore_sigchld();
         let pair = socketpair(AddressFamily::Unix, SockType::SeqPacket, None, SockFlag::SOCK_CLOEXEC);
         let (ours, its) = pair.map_err(|e| Error::sys("socketpair", e))?;
@@ -122,7 +130,7 @@ impl Criu {
             cwd: Some(c"/"),
             stdio,
             more: &more,
-            pdeathsig: None,
+            pdeathsig: dies_with_us.then_some(libc::SIGKILL),
         };
         let spawned = spawn(&program).map_err(|failure| match failure {
             Failure::Clone(e) => Error::sys("clone", e),
@@ -130,7 +138,7 @@ impl Criu {
             Failure::Chdir(e) => Error::sys("chdir /", e),
             Failure::Exec(e) => Error::sys(format!("fork/exec {}", self.path.to_string_lossy()), e),
         })?;
-        Ok(Conversation { socket: ours, process: spawned.pidfd, pid: spawned.pid, ended: false })
+        Ok(Conversation { socket: ours, process: spawned.pidfd, pid: spawned.pid, dies_with_us, ended: false })
     }
 }
 
@@ -150,6 +158,7 @@ pub struct Conversation {
     socket: OwnedFd,
     process: PidFd,
     pid: i32,
+    dies_with_us: bool,
     ended: bool,
 }
 
@@ -184,14 +193,19 @@ impl Conversation {
             let Some(notify) = resp.notify.as_ref().filter(|_| resp.kind == kind::NOTIFY) else {
                 return Err(Error::new(format!("unable to parse the response of criu: type {}", resp.kind)));
             };
-            notified(notify, fd)?;
+            if let Err(e) = notified(notify, fd) {
+                // It puts back what it has done.
+                self.send(&Req { kind: Some(kind::NOTIFY), ..Req::default() }).ok();
+                return Err(e);
+            }
             self.send(&Req { kind: Some(kind::NOTIFY), notify_success: true, ..Req::default() })?;
         }
     }
 
     fn send(&self, req: &Req) -> Result<()> {
         match send(self.socket.as_raw_fd(), &req.encode(), MsgFlags::MSG_NOSIGNAL) {
-            Ok(_) => Ok(()),
+            // What has ended has not answered: that is heard next.
+            Ok(_) | Err(Errno::EPIPE) => Ok(()),
             Err(e) => Err(Error::sys("send to criu", e)),
         }
     }
@@ -202,6 +216,8 @@ impl Conversation {
         let (length, fd) = loop {
             match recv_fd(self.socket.as_fd(), &mut buffer) {
                 Err(Errno::EINTR) => {}
+                // It had not even read what it was asked.
+                Err(Errno::ECONNRESET) => break (0, None),
                 Err(e) => return Err(Error::sys("receive from criu", e)),
                 Ok(got) => break got,
             }
@@ -234,9 +250,11 @@ impl Drop for Conversation {
             return;
         }
         shutdown(self.socket.as_raw_fd(), Shutdown::Both).ok();
-        let grace = PollTimeout::try_from(GRACE).unwrap_or(PollTimeout::MAX);
-        if !self.process.wait_exit(grace).unwrap_or(false) {
-            crate::log::warn("criu did not end by itself within ten seconds, and is killed");
+        let [dump, other] = GRACE;
+        let grace = if self.dies_with_us { other } else { dump };
+        if !self.process.wait_exit(PollTimeout::try_from(grace).unwrap_or(PollTimeout::MAX)).unwrap_or(false) {
+            // As some do that fail to restore: they wait for who waits for them.
+            crate::log::debug(format_args!("criu did not end within {} s, and is killed", grace.as_secs()));
             self.process.send_signal(libc::SIGKILL).ok();
         }
         self.process.reap().ok();

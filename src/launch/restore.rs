@@ -198,7 +198,7 @@ impl<'x> Request<'x> {
         let more: Vec<BorrowedFd<'_>> = namespaces.iter().map(AsFd::as_fd).collect();
         let (mut conversation, directories) = tree::with_root(&config, root, || {
             let directories = self.directories.again()?;
-            Ok((self.criu.start(stdio.each_ref().map(AsFd::as_fd), &more)?, directories))
+            Ok((self.criu.start(stdio.each_ref().map(AsFd::as_fd), &more, true)?, directories))
         })?;
         facts.directories = (directories.images(), directories.work());
         let mut opts = options::restore(self.asked, &config, &facts)?;

@@ -88,7 +88,8 @@ fn by_other(
 
 /// Copies CRIU's log into the bundle; its path there, if there is a log.
 fn keep_log(whose: &Whose, work: &Path) -> Option<PathBuf> {
-    let log = files::open(work, files::DIRECTORY).and_then(|dir| files::openat(&dir, DUMP_LOG, OFlag::O_RDONLY | OFlag::O_NONBLOCK));
+    let log = files::open(work, files::DIRECTORY)
+        .and_then(|dir| files::openat(&dir, DUMP_LOG, OFlag::O_RDONLY | OFlag::O_NONBLOCK));
     let text = files::document_of(std::fs::File::from(log.ok()?)).ok()?;
     Bundle::open(&whose.bundle).and_then(|files| files.write(bundle::CRIU_LOG, &text)).ok()?;
     Some(whose.bundle.join(bundle::CRIU_LOG))
@@ -99,7 +100,8 @@ fn remove(work: &Path) {
     let (Some(parent), Some(name)) = (work.parent(), work.file_name()) else { return };
     let Ok(parent) = files::open(parent, files::DIRECTORY) else { return };
     let Ok(dir) = files::openat(&parent, name, files::DIRECTORY) else { return };
-    let names: Vec<_> = files::list(dir.as_fd()).into_iter().flatten().flatten().map(|e| e.file_name().to_owned()).collect();
+    let names: Vec<_> =
+        files::list(dir.as_fd()).into_iter().flatten().flatten().map(|e| e.file_name().to_owned()).collect();
     for name in names {
         files::unlinkat(&dir, name.as_c_str(), UnlinkatFlags::NoRemoveDir).ok();
     }

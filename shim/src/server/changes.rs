@@ -29,7 +29,8 @@ fn logger(outcome: &Outcome) -> Option<PidFd> {
 
 /// The request by which a container was created that is to be restored when it is started.
 fn kept_request(container: &Container) -> Result<CreateTaskRequest, Failure> {
-    CreateTaskRequest::decode(&container.init.spec).map_err(|fault| Failure::unknown(format_args!("the request: {fault}")))
+    CreateTaskRequest::decode(&container.init.spec)
+        .map_err(|fault| Failure::unknown(format_args!("the request: {fault}")))
 }
 
 /// Takes over what a worker has made.

@@ -82,8 +82,15 @@ fn left_running_then_ended_then_restored() {
         task.delete("c2", "").unwrap();
         t.events.expect("delete c2 137");
         let told: Vec<String> = t.events.told().into_iter().filter(|event| event.contains("c2")).collect();
-        let events =
-            ["create c2", "start c2", "exec-added c2 e1", "exec-started c2 e1", "exit c2 e1 0", "exit c2 137", "delete c2 137"];
+        let events = [
+            "create c2",
+            "start c2",
+            "exec-added c2 e1",
+            "exec-started c2 e1",
+            "exit c2 e1 0",
+            "exit c2 137",
+            "delete c2 137",
+        ];
         assert_eq!(told, events);
     });
 }

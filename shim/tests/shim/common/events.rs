@@ -7,7 +7,8 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
 use dunnage_shim::proto::events::{
-    ForwardRequest, TaskCheckpointed, TaskCreate, TaskDelete, TaskExecAdded, TaskExecStarted, TaskExit, TaskOnly, TaskStart,
+    ForwardRequest, TaskCheckpointed, TaskCreate, TaskDelete, TaskExecAdded, TaskExecStarted, TaskExit, TaskOnly,
+    TaskStart,
 };
 use dunnage_shim::proto::ttrpc::{Request, Response, Status};
 use dunnage_shim::proto::{Any, Message, Timestamp};
