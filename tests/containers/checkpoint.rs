@@ -382,7 +382,8 @@ fn an_open_connection_in_an_external_network_namespace() {
 fn an_external_pid_namespace() {
     case(|b| {
         let mut pod = Bundle::new();
-        pod.args(&["/bin/sleep", "100"]).run_detached();
+        // It reaps what is left to it: a zombie's pid is not free.
+        pod.sh("while :; do sleep 0.2; done").run_detached();
         b.namespace("pid", Some(&format!("/proc/{}/ns/pid", pod.pid())));
         counted(b);
         let pid = b.pid();
@@ -688,7 +689,9 @@ fn a_criu_that_is_none() {
                 "CRIU version 20900 must be 30000 or higher",
             ),
         ] {
-            try_with(b, Some(lines)).fails(1, message);
+            // One that has not read what it was asked resets the connection.
+            let lines = format!("dd bs=4096 count=1 <&3 >/dev/null 2>&1\n{lines}");
+            try_with(b, Some(&lines)).fails(1, message);
         }
         goes_on(b);
     });
