@@ -126,7 +126,8 @@ fn a_terminal() {
 fn what_fails_is_told_and_leaves_the_container() {
     case(|t| {
         let mut c = t.container("c1");
-        c.sh(&format!("exec 6>/tmp/lock; busybox flock -x 6; {COUNT}"));
+        // CRIU has no name by which it could find the file again.
+        c.sh(&format!("exec 6>/tmp/a; echo x >&6; ln /tmp/a /tmp/b; rm /tmp/a; {COUNT}"));
         let task = boot(t, &c);
         task.create(&c).unwrap();
         task.start("c1", "").unwrap();
@@ -142,10 +143,7 @@ fn what_fails_is_told_and_leaves_the_container() {
         task.checkpoint_with("c1", &images(t), &none).fails(2, "namespace \"ipc\" is not supported");
         let mode = CheckpointOptions { cgroups_mode: "x".into(), ..CheckpointOptions::default() };
         task.checkpoint_with("c1", &images(t), &mode).fails(2, "invalid manage-cgroups-mode value");
-        let locks = CheckpointOptions { exit: true, file_locks: true, ..CheckpointOptions::default() };
-        task.checkpoint_with("c1", &images(t), &locks).unwrap();
-        task.wait("c1", "").unwrap();
-        task.delete("c1", "").unwrap();
+        task.end("c1");
         // A restore that fails can be asked for again, or deleted.
         let mut c = t.container("c2");
         c.request.checkpoint = t.path("none").display().to_string();
