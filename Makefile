@@ -19,7 +19,7 @@ BUILD_PACKAGES = gcc libc6-dev make
 RUN_PACKAGES   = $(BUILD_PACKAGES) busybox-static jq procps
 FUZZ_PACKAGES  = g++
 TEST_PACKAGES  = $(RUN_PACKAGES) $(FUZZ_PACKAGES) strace runc util-linux uidmap python3 libseccomp2 golang-github-containers-common \
-                 crun fuse3 fuse-overlayfs e2fsprogs
+                 iptables crun fuse3 fuse-overlayfs e2fsprogs
 VM_PACKAGES    = $(TEST_PACKAGES) secilc
 DAEMON_PACKAGES = $(BUILD_PACKAGES) busybox-static python3 python3-grpcio patchelf
 BENCH_PACKAGES = $(RUN_PACKAGES) strace golang-github-containers-common
