@@ -22,10 +22,14 @@ TEST_PACKAGES  = $(RUN_PACKAGES) $(FUZZ_PACKAGES) strace runc util-linux uidmap 
                  iptables crun fuse3 fuse-overlayfs e2fsprogs
 VM_PACKAGES    = $(TEST_PACKAGES) secilc
 DAEMON_PACKAGES = $(BUILD_PACKAGES) busybox-static python3 python3-grpcio patchelf
+CALLER_PACKAGES = $(BUILD_PACKAGES) python3 debootstrap debian-archive-keyring util-linux
+CALLER_OPTIONS = $(if $(QUICK),--suite trixie --side dunnage --side shim) $(if $(ONLY),--only '$(ONLY)')
 BENCH_PACKAGES = $(RUN_PACKAGES) strace golang-github-containers-common
+DIST_PACKAGES  = $(BUILD_PACKAGES) git python3
+DEB_PACKAGES   = debootstrap
 BENCH_SHIM_PACKAGES = $(DAEMON_PACKAGES) util-linux
 
-.PHONY: help run test fuzz test-containerd soak test-systemd test-vm test-vm-v1 clean-vm lint deny engines bench bench-shim build man completions install toolchain
+.PHONY: help run test fuzz test-containerd test-callers soak test-systemd test-vm test-vm-v1 clean-vm lint deny bench bench-shim build man completions install install-files check-arm64 dist deb toolchain
 
 help: ## this list
 	@sed -n 's/^\([a-z0-9-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | while IFS='	' read -r t d; do printf '  make %-12s %s\n' "$$t" "$$d"; done
@@ -80,7 +84,7 @@ clean-vm: ## throw the virtual machine away: the next test-vm makes it anew
 
 lint: toolchain ## rustfmt, clippy and shellcheck, warnings are errors
 	@integration/packages.sh $(BUILD_PACKAGES) shellcheck
-	shellcheck -S warning integration/*.sh integration/containerd/*.sh integration/vm/*.sh integration/vm/guest.d/*.sh integration/bench/*.sh .ci/run
+	shellcheck -S warning integration/*.sh integration/containerd/*.sh integration/callers/*.sh integration/vm/*.sh integration/vm/guest.d/*.sh integration/bench/*.sh packaging/*.sh packaging/dunnage/p* .ci/run
 	$(CARGO) fmt --all --check
 	$(CARGO) clippy --workspace --all-targets -- -D warnings
 	$(CARGO) clippy --test systemd -- -D warnings
@@ -96,9 +100,11 @@ deny: toolchain ## licences, sources, bans and, from GitHub, advisories of all p
 	@integration/packages.sh $(BUILD_PACKAGES) python3
 	integration/deny.sh
 
-engines: toolchain ## drive it through podman and containerd
-	$(CARGO) build --release --bin dunnage --target $(TARGET)
-	integration/engines.sh $(abspath $(BINARY))
+test-callers: toolchain ## podman, buildah, Docker, containerd of three Debian releases with us, and with runc; QUICK=1: of one, without runc
+	@integration/packages.sh $(CALLER_PACKAGES)
+	$(CARGO) build --release -p dunnage -p containerd-shim-dunnage-v2 --target $(TARGET)
+	integration/callers/run.py --dunnage $(abspath $(BINARY)) --shim $(abspath $(SHIM)) $(CALLER_OPTIONS)
+	integration/callers/run.py --dunnage $(abspath $(BINARY)) --shim $(abspath $(SHIM)) --systemd --suite trixie $(CALLER_OPTIONS)
 
 bench: toolchain ## measure ourselves against the floor, runc, crun and youki; writes docs/bench/
 	@integration/packages.sh $(BENCH_PACKAGES)
@@ -111,12 +117,16 @@ bench-shim: toolchain ## measure the shim against containerd-shim-runc-v2 with r
 	integration/bench-shim/bench.py --shim $(abspath $(SHIM)) $(if $(QUICK),--out target/bench-shim)
 
 man: toolchain ## man pages, into target/generated/man
-	$(CARGO) run -q --release -p docgen -- man $(GENERATED)/man
+	$(CARGO) run -q -p docgen -- man $(GENERATED)/man
 
 completions: toolchain ## bash, zsh and fish completions, into target/generated/completions
-	$(CARGO) run -q --release -p docgen -- completions $(GENERATED)/completions
+	$(CARGO) run -q -p docgen -- completions $(GENERATED)/completions
 
 install: build man completions ## the binaries, man pages and completions, below $(DESTDIR)$(PREFIX)
+	@$(MAKE) --no-print-directory install-files
+
+# What `install` does once everything is built; dist.sh has its own build.
+install-files:
 	install -D -m 0755 $(BINARY) $(DESTDIR)$(PREFIX)/sbin/dunnage
 	install -D -m 0755 $(SHIM) $(DESTDIR)$(PREFIX)/bin/containerd-shim-dunnage-v2
 	install -d $(DESTDIR)$(PREFIX)/share/man/man8
@@ -124,3 +134,15 @@ install: build man completions ## the binaries, man pages and completions, below
 	install -D -m 0644 $(GENERATED)/completions/dunnage.bash $(DESTDIR)$(PREFIX)/share/bash-completion/completions/dunnage
 	install -D -m 0644 $(GENERATED)/completions/_dunnage $(DESTDIR)$(PREFIX)/share/zsh/site-functions/_dunnage
 	install -D -m 0644 $(GENERATED)/completions/dunnage.fish $(DESTDIR)$(PREFIX)/share/fish/vendor_completions.d/dunnage.fish
+
+check-arm64: toolchain ## compile and link everything for aarch64, with Debian's toolchain, and start it in QEMU's emulation
+	integration/arm64.sh
+
+dist: toolchain ## a reproducible tarball of static binaries, with checksum and SBOM, in target/dist; CHECK=1: built twice and compared
+	@integration/packages.sh $(DIST_PACKAGES)
+	CARGO="$(CARGO)" packaging/dist.sh
+
+deb: dist ## Debian packages, in target/dist, installed and removed in a Debian of their own
+	@integration/packages.sh $(DEB_PACKAGES)
+	packaging/deb.sh
+	packaging/test-deb.sh

@@ -32,6 +32,10 @@ fn main() -> Result<(), Box<dyn Error>> {
         // rustc brings start files of its own for this target, which -nostartfiles does not keep away.
         flags.push_str("\x1f-Clink-self-contained=no");
     }
+    if target.starts_with("aarch64-") {
+        // Atomic operations out of line ask the C library which processor this is.
+        flags.push_str("\x1f-Ctarget-feature=-outline-atomics");
+    }
     let status = Command::new(env::var("CARGO")?)
         .args(["build", "--release", "--locked", "--offline", "--quiet", "--manifest-path"])
         .arg(manifest)

@@ -99,3 +99,10 @@ def archive(path, root, pause_root):
     tar.image(USERS, busybox, {"Env": environment, "Cmd": ["/bin/id"], "User": "squid"})
     tar.image(PAUSE, _layer(pause_root), {"Entrypoint": ["/pause"]})
     tar.close()
+
+
+def of_busybox(path, root):
+    """The one image as an archive at PATH."""
+    tar = _Archive(path)
+    tar.image(BUSYBOX, _layer(root), {"Env": ["PATH=/bin"], "Cmd": ["/bin/sh"]})
+    tar.close()

@@ -47,6 +47,23 @@ impl PidFd {
         Errno::result(rc).map(drop)
     }
 
+    /// The same to every process of the group that this process leads: PIDFD_SIGNAL_PROCESS_GROUP (Linux 6.9, before it `EINVAL`).
+    /// `ESRCH` if there is no such group.
+    pub fn send_signal_to_group(&self, signal: i32) -> Result<(), Errno> {
+        let info: *const libc::siginfo_t = std::ptr::null();
+        // SAFETY: as above; the flag changes whom it is for.
+        let rc = unsafe {
+            libc::syscall(
+                libc::SYS_pidfd_send_signal,
+                self.0.as_raw_fd(),
+                signal,
+                info,
+                libc::PIDFD_SIGNAL_PROCESS_GROUP,
+            )
+        };
+        Errno::result(rc).map(drop)
+    }
+
     /// Waits until the process has ended (a zombie has) or `timeout` is over; true if it has ended. Works for any process,
     /// child or not. An interrupting signal (`EINTR`) is the caller's to handle.
     pub fn wait_exit(&self, timeout: PollTimeout) -> Result<bool, Errno> {
@@ -185,6 +202,28 @@ mod tests {
         fd.send_signal(libc::SIGKILL).unwrap();
         let exit = fd.reap().unwrap();
         assert_eq!((exit, exit.shell_status()), (Exit::Signal(libc::SIGKILL), 137));
+        assert!(child.wait().is_err(), "reaped already");
+    }
+
+    #[test]
+    fn a_group_is_killed_with_its_leader() {
+        use std::io::Read;
+        use std::os::unix::process::CommandExt;
+        let script = "sleep 60 & wait";
+        let mut child =
+            Command::new("/bin/sh").args(["-c", script]).process_group(0).stdout(Stdio::piped()).spawn().unwrap();
+        let fd = PidFd::open(pid(&child)).unwrap();
+        match fd.send_signal_to_group(libc::SIGKILL) {
+            // A kernel before 6.9 does not know it.
+            Err(Errno::EINVAL) => fd.send_signal(libc::SIGKILL).unwrap(),
+            sent => {
+                sent.unwrap();
+                // Until nobody holds the pipe: sleep, too, is gone.
+                child.stdout.take().unwrap().read_to_end(&mut Vec::new()).unwrap();
+            }
+        }
+        assert_eq!(fd.reap(), Ok(Exit::Signal(libc::SIGKILL)));
+        assert_eq!(fd.send_signal_to_group(0), Err(Errno::ESRCH));
         assert!(child.wait().is_err(), "reaped already");
     }
 

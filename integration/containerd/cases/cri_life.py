@@ -129,6 +129,26 @@ def exec_sync(world):
 
 
 @test()
+def probes_that_time_out(world):
+    """A kubelet's probe with a time limit: shells, and what they wait for. Nothing of it stays, and later probes are as good as ever."""
+    container = Pod(world).run(["/bin/sleep", "1000"])
+    quiet = set(leftovers.processes())
+    scripts = ["sleep 991; true", "sleep 992 | cat", "(sleep 993 & sleep 994 & wait) & wait", "trap '' TERM INT HUP; while :; do sleep 0.1; done"]
+    calls = [
+        (script, container.cri.later("ExecSync", 60, container_id=container.id, cmd=["/bin/sh", "-c", script], timeout=1)) for script in scripts
+    ]
+    for script, call in calls:
+        equal(fails(lambda: call.result(60)).code, grpc.StatusCode.DEADLINE_EXCEEDED, script)
+    left = lambda: {pid: line for pid, line in leftovers.processes().items() if pid not in quiet}  # noqa: E731
+    try:
+        eventually(lambda: not left(), 5)
+    except AssertionError:
+        equal(left(), {})
+    equal(container.exec(["/bin/sh", "-c", "echo fine"], timeout=10).stdout, b"fine\n")
+    equal(container.status().state, RUNNING)
+
+
+@test()
 def exec_sync_at_once(world):
     """Probes of a busy node."""
     container = Pod(world).run(["/bin/sleep", "1000"])

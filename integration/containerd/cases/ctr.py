@@ -1,13 +1,10 @@
 """containerd's own command line client: a client that is not ours, with its FIFOs, terminals and restart monitor."""
 
-import os
-import pty
-import select
 import subprocess
-import time
 
 import images
 from runner import contains, equal, eventually, test
+from terminal import Terminal
 
 PLACE = "ctr"
 
@@ -46,43 +43,6 @@ class Ctr:
 
     def wait_status(self, name, status):
         eventually(lambda: self.status(name) == status, what=f"{name}: {status}")
-
-
-class Terminal:
-    """A program of the host on a terminal of its own."""
-
-    def __init__(self, start):
-        self.master, slave = pty.openpty()
-        self.process = start(stdin=slave, stdout=slave, stderr=slave, start_new_session=True)
-        os.close(slave)
-        self.text = ""
-
-    def write(self, text):
-        os.write(self.master, text.encode())
-
-    def wait_for(self, wanted, timeout=15):
-        deadline = time.monotonic() + timeout
-        while wanted not in self.text:
-            if time.monotonic() > deadline or not self.read():
-                raise AssertionError(f"waited for {wanted!r}, got {self.text!r}")
-
-    def read(self):
-        if not select.select([self.master], [], [], 0.5)[0]:
-            return True
-        try:
-            self.text += os.read(self.master, 4096).decode(errors="replace")
-        except OSError:
-            return False
-        return True
-
-    def end(self, timeout=15):
-        try:
-            return self.process.wait(timeout)
-        finally:
-            if self.process.poll() is None:
-                self.process.kill()
-                self.process.wait()
-            os.close(self.master)
 
 
 @test()

@@ -223,7 +223,11 @@ impl Server {
             return Ok(None);
         }
         let pidfd = process.pidfd.as_ref().ok_or_else(finished)?;
-        match pidfd.send_signal(signal) {
+        // A probe that took too long is a shell and what it waits for. All of a command that did not go away from its group ends with it;
+        // the leader is our child, so the group is nobody else's. A kernel that cannot say that (before 6.9) kills the one process.
+        let group = !is_init && signal == libc::SIGKILL && pidfd.send_signal_to_group(signal).is_ok();
+        let sent = if group { Ok(()) } else { pidfd.send_signal(signal) };
+        match sent {
             Ok(()) => done(&Empty {}),
             Err(Errno::ESRCH) => Err(finished()),
             Err(e) => Err(Failure::unknown(format_args!("unknown error after kill: {e}"))),

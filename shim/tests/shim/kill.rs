@@ -86,6 +86,29 @@ fn all_says_nothing_of_a_command() {
     });
 }
 
+/// What a probe that took too long has started does not stay. Another signal is for the command alone, and another command is not meant.
+#[test]
+fn the_end_of_a_command_is_that_of_what_it_started() {
+    case(|t| {
+        let c = t.container("c1");
+        let task = t.launch(&c);
+        let script = "sleep 1000 & sleep 1000 & trap : USR1; while :; do wait; done";
+        for id in ["e1", "e2"] {
+            task.exec(&t.exec(&c, id, &["/bin/sh", "-c", script])).unwrap();
+            task.start("c1", id).unwrap();
+        }
+        let all = || host::pids_in_cgroup(&c.cgroup).len();
+        until("three of each", || all() == 7);
+        task.kill("c1", "e1", 10).unwrap();
+        pause(100);
+        assert_eq!(all(), 7);
+        task.kill("c1", "e1", 9).unwrap();
+        assert_eq!(task.wait("c1", "e1"), Ok(137));
+        until("the other's alone", || all() == 4);
+        assert_eq!((task.status("c1", "e2"), task.status("c1", "")), (2, 2));
+    });
+}
+
 #[test]
 fn a_signal_that_does_not_exist_is_refused() {
     case(|t| {
