@@ -110,6 +110,8 @@ pub struct Execution<'a> {
     pub net_devices: Option<Box<Devices>>,
     /// The master of the container's terminal.
     pub console: Option<OwnedFd>,
+    /// Where its descriptors 0-2 lead, for state.json and so for a checkpoint (create).
+    pub links: Vec<String>,
     sync: Option<Sync>,
     places: Vec<Option<OwnedFd>>,
 }
@@ -139,6 +141,7 @@ impl<'a> Execution<'a> {
             resctrl_made: Vec::new(),
             net_devices: None,
             console: None,
+            links: Vec::new(),
             sync: None,
             places: Vec::new(),
         }
@@ -148,7 +151,12 @@ impl<'a> Execution<'a> {
     /// [`Execution::cgroup`] tell what there is.
     pub fn run(&mut self) -> Result<()> {
         let plan = self.plan;
-        plan.parent.iter().try_for_each(|step| {
+        self.steps(&plan.parent)
+    }
+
+    /// Steps that come after those of the plan.
+    pub fn steps(&mut self, steps: &[ParentStep]) -> Result<()> {
+        steps.iter().try_for_each(|step| {
             self.step(step).map_err(|e| match step {
                 // What came of that is what the child has said.
                 ParentStep::Wait(_) => e,
@@ -275,6 +283,7 @@ impl<'a> Execution<'a> {
             );
         }
         let mut state = State::new(self.identity.id, process.pid, process.start_time, config, paths);
+        state.external_descriptors = std::mem::take(&mut self.links);
         if let Some(group) = self.plan.resctrl() {
             state.intel_rdt_path = group.path.clone();
             state.intel_rdt_mon_path = group.monitoring.clone().unwrap_or_default();
