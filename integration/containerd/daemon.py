@@ -223,6 +223,10 @@ class Daemon:
     def containers(self, namespace):
         return self.connection.service("containerd.services.containers.v1.Containers", namespace)
 
+    def sandboxes(self, namespace):
+        """The store and the controller of sandboxes."""
+        return (self.connection.service("containerd.services.sandbox.v1." + name, namespace) for name in ("Store", "Controller"))
+
     @property
     def cri(self):
         return self.connection.service("runtime.v1.RuntimeService")

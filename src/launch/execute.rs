@@ -32,6 +32,8 @@ use crate::sys::{memfd, sched};
 
 /// The child's half, as the build made it.
 static INIT: &[u8] = include_bytes!(env!("DUNNAGE_INIT"));
+/// The program that holds a pod's namespaces: `init/src/bin/pause.rs`.
+pub static PAUSE: &[u8] = include_bytes!(env!("DUNNAGE_PAUSE"));
 
 /// A process that the runtime started.
 #[derive(Debug)]

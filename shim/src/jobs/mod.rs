@@ -7,6 +7,7 @@ pub mod create;
 pub mod delete;
 pub mod exec;
 pub mod other;
+pub mod sandbox;
 pub mod stdio;
 
 use std::collections::BTreeMap;
@@ -19,6 +20,7 @@ use nix::sys::socket::{ControlMessage, MsgFlags, sendmsg};
 use crate::messages;
 use crate::proto::Message;
 use crate::proto::options::{CheckpointOptions, RuncOptions};
+use crate::proto::sandbox::CreateSandboxRequest;
 use crate::proto::task::CreateTaskRequest;
 use crate::ttrpc::Failure;
 
@@ -59,6 +61,8 @@ pub struct Streams {
 pub enum Job {
     /// Mounts, streams, container.
     Create(Box<CreateTaskRequest>),
+    /// The process that holds a pod's namespaces.
+    CreateSandbox(Box<CreateSandboxRequest>),
     /// Lets the first process go.
     Start,
     /// One more process.
@@ -166,6 +170,7 @@ pub fn work(whose: &Whose, job: &Job, socket: BorrowedFd<'_>) -> ! {
 fn perform(whose: &Whose, job: &Job, given: &mut Given) -> Result<Outcome, Failure> {
     match job {
         Job::Create(request) => create::create(whose, request, given),
+        Job::CreateSandbox(request) => sandbox::create_sandbox(whose, request, given),
         Job::Start => create::start(whose),
         Job::Exec { id, spec, streams } => exec::exec(whose, id, spec, streams, given),
         Job::Delete { has_mounts } => delete::delete(whose, *has_mounts),
