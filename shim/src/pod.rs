@@ -75,6 +75,8 @@ fn process(security: &LinuxSandboxSecurityContext, oom_score_adj: i32) -> Result
             "gid": number(security.run_as_group.as_ref())?,
             "additionalGids": security.supplemental_groups,
         },
+        // Said, since a process of which nothing is said keeps what we have.
+        "capabilities": {"bounding": [], "effective": [], "inheritable": [], "permitted": [], "ambient": []},
         "noNewPrivileges": true,
         "oomScoreAdj": oom_score_adj,
     }))
@@ -179,7 +181,7 @@ mod tests {
     fn made(config: &PodSandboxConfig, netns: &str) -> Value {
         let bytes = spec("p1", config, netns, OOM_SCORE_ADJ).unwrap();
         // The runtime takes what is written here.
-        dunnage::spec::parse::spec(&bytes).unwrap();
+        dunnage::spec::parse::config(&bytes).unwrap();
         serde_json::from_slice(&bytes).unwrap()
     }
 
@@ -259,6 +261,7 @@ mod tests {
         assert_eq!((&pod["annotations"]["a"], &pod["process"]["user"]["uid"]), (&json!("b"), &json!(65535)));
         assert_eq!(pod["linux"]["sysctl"]["net.ipv4.ip_unprivileged_port_start"], "80");
         assert_eq!(pod["process"]["oomScoreAdj"], -998);
+        assert_eq!(pod["process"]["capabilities"]["bounding"], json!([]));
         config.linux.as_mut().unwrap().security_context.as_mut().unwrap().run_as_user = Some(Int64Value { value: -1 });
         assert_eq!(spec("p1", &config, "", 0).unwrap_err().code, 3);
     }

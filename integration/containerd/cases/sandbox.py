@@ -1,7 +1,8 @@
 """Pods whose sandbox the shim makes itself, through the sandbox API of containerd 2.0 and later.
 
 A CRI with `sandboxer = "shim"` calls the same controller in the same order. That of Debian's 2.1.9 dies when it does (a nil specification in
-NewBundle), before any shim is asked, so the tests are the controller's clients themselves, and put containers into the pod as the CRI does.
+NewBundle), before any shim is asked, so with it the tests are the controller's clients themselves, and put containers into the pod as the
+CRI does. That of 1.7 can do it, if its environment says so (`sandbox_mode = "shim"`): there the pods are the CRI's.
 """
 
 import json
@@ -13,16 +14,24 @@ import grpc
 import leftovers
 import ttrpc
 from client import CallError
+from cri import NODE, NOTREADY, POD, READY, Pod
 from process import json_any, numbers, runc_options
 from runner import contains, equal, eventually, test
 from wire import decode, encode
 
 NAMESPACES = ("ipc", "net", "pid", "uts")
-NODE = 2
 
 
 def new(version):
     return version >= (2, 0)
+
+
+def ended(call):
+    try:
+        call()
+    except CallError as error:
+        return error.not_found
+    return True
 
 
 def refused(call, code):
@@ -57,7 +66,8 @@ class Sandbox:
 
     def start(self):
         self.started = self.call("Start")
-        self.pid, self.address = self.started.pid, self.started.address.rpartition("://")[2]
+        bundle = f"{self.world.daemon.base}/state/io.containerd.sandbox.controller.v1.shim/{self.world.namespace}/{self.id}"
+        self.pid, self.address = self.started.pid, leftovers.read(bundle + "/address").removeprefix("unix://")
         return self
 
     def run(self):
@@ -95,11 +105,8 @@ class Sandbox:
 
     def clean(self):
         for call in (lambda: self.call("Stop"), lambda: self.call("Shutdown"), lambda: self.store.Delete(sandbox_id=self.id)):
-            try:
-                call()
-            except CallError as error:
-                if not error.not_found:
-                    raise
+            # A daemon that has not noticed yet that the shim is gone does so soon.
+            eventually(lambda: ended(call), what="its end")
 
 
 def namespaces(pid):
@@ -114,7 +121,7 @@ def sandbox_life(world):
     sandbox = Sandbox(world).create()
     equal(sandbox.status().state, "SANDBOX_NOTREADY", "what is created")
     sandbox.start()
-    contains(leftovers.processes()[sandbox.pid], "/pause")
+    equal(pause(), sandbox.pid)
     assert before - 1 <= sandbox.started.created_at.seconds <= time.time(), sandbox.started
     platform = decode("ControllerPlatformResponse", sandbox.direct("Platform")).platform
     equal((platform.os, platform.architecture), ("linux", {"x86_64": "amd64", "aarch64": "arm64"}[os.uname().machine]))
@@ -137,10 +144,11 @@ def sandbox_life(world):
     equal((status.state, status.exited_at), ("SANDBOX_NOTREADY", ended.exited_at))
     sandbox.call("Stop")
     equal(sandbox.call("Wait").exit_status, 137, "a Wait after the end")
+    # It is no task. (Of the end of the shim's connection the daemon tells as if it had been one.)
+    equal(events.of(sandbox.id), [])
     sandbox.call("Shutdown")
     eventually(lambda: shim not in leftovers.processes(), what="the end of the shim")
     refused(lambda: sandbox.call("Shutdown"), grpc.StatusCode.NOT_FOUND)
-    equal(events.of(sandbox.id), [], "events of a task that is none")
 
 
 @test(versions=new)
@@ -243,7 +251,7 @@ def sandbox_of_a_specification(world):
     """A client that says itself what the process is."""
     spec = world.task(["/bin/sleep", "1000"], rootfs="plain").spec
     sandbox = Sandbox(world, spec=spec).run()
-    contains(leftovers.processes()[sandbox.pid], "sleep 1000")
+    eventually(lambda: "sleep 1000" in leftovers.processes()[sandbox.pid], what="what it says")
 
 
 @test(versions=new)
@@ -286,8 +294,48 @@ def sandbox_that_is_upgraded(world):
     before = sandbox.status()
     shim = sandbox.shim()
     done = os.popen(f"{world.daemon.shim} -socket {sandbox.address} upgrade 2>&1").read()
-    contains(done, "goes on")
+    contains(done, f"pid {shim}, version")
     equal((sandbox.status(), sandbox.shim()), (before, shim))
     assert not waiting.done()
     sandbox.call("Stop")
     equal(waiting.result().exit_status, 137)
+
+
+def pause():
+    """The one that there is. It was started, and becomes that program in a moment."""
+    [pid] = eventually(lambda: [pid for pid, line in leftovers.processes().items() if line == "/pause"], what="the sandbox's process")
+    return pid
+
+
+@test(versions=lambda version: version == (1, 7))
+def pods_of_the_cri(world):
+    """A kubelet's view: pods as others, without a pause of an image."""
+    daemon = world.daemon
+    daemon.stop()
+    daemon.more = {"ENABLE_CRI_SANDBOXES": "1"}
+    world.at_end.insert(0, lambda: (daemon.stop(), daemon.more.clear(), daemon.start()))
+    daemon.start()
+    for network in (NODE, POD):
+        pod = Pod(world, network=network, handler="sandbox")
+        equal(pod.status().state, READY)
+        pid = pause()
+        assert os.stat(f"/proc/{pid}/exe").st_size < 8192, "it is the program of an image"
+        container = pod.run("echo hello; readlink /proc/self/ns/net; readlink /proc/self/ns/ipc; sleep 1000")
+        eventually(lambda: len(container.output()) == 3, what="the log")
+        equal(container.output(), ["hello", os.readlink(f"/proc/{pid}/ns/net"), os.readlink(f"/proc/{pid}/ns/ipc")])
+        equal(container.output()[1] == os.readlink("/proc/self/ns/net"), network == NODE)
+        equal(container.exec(["/bin/echo", "x"]).stdout, b"x\n")
+        container.stop()
+        equal(container.status().exit_code, 137)
+        container.remove()
+        equal(pod.status().state, READY)
+        pod.stop()
+        eventually(lambda: pod.status().state == NOTREADY, what="the end of the pod")
+        assert pid not in leftovers.processes(), "the sandbox runs"
+        pod.remove()
+        eventually(lambda: not [line for line in leftovers.processes().values() if "containerd-shim" in line], what="the end of the shim")
+    # One that ends by itself is not ready.
+    pod = Pod(world, handler="sandbox")
+    pid = pause()
+    os.kill(pid, signal.SIGTERM)
+    eventually(lambda: pod.status().state == NOTREADY, what="a pod that is not ready")

@@ -286,6 +286,64 @@ fn the_server_is_killed_a_little_before_the_daemon() {
     });
 }
 
+/// `start` under strace, with SCHED_CORE as the daemon's configuration sets it; `inject` is what the kernel is made to answer.
+fn start_with_core_scheduling(t: &Daemon, c: &Container, inject: Option<&str>) -> (Ran, String) {
+    c.write_config();
+    let (trace, shim) = (t.path("trace"), Shim::under_test().path.display().to_string());
+    let trace = trace.to_str().unwrap();
+    let mut args = vec!["-f", "-qq", "-o", trace, "-e", "trace=prctl,execve"];
+    let injection = inject.map(|answer| format!("inject=prctl:{answer}:when=1"));
+    if let Some(injection) = &injection {
+        args.extend(["-e", injection]);
+    }
+    args.extend([shim.as_str(), "-namespace", &t.namespace, "-address", "/run/containerd/containerd.sock"]);
+    args.extend(["-id", &c.id, "start"]);
+    let run = Run::new("strace", &args).env("TTRPC_ADDRESS", &t.events.path).env("SCHED_CORE", "1");
+    let ran = run.dir(&c.bundle).output();
+    (ran, fs::read_to_string(trace).unwrap())
+}
+
+/// The arguments are those of the kernel's documentation: a new cookie (1) for ourselves (0), our process group (2).
+#[test]
+fn a_kernel_without_core_scheduling_refuses_what_was_asked() {
+    case(|t| {
+        for error in ["ENODEV", "EINVAL"] {
+            let c = t.container(&format!("c-{error}"));
+            let (ran, trace) = start_with_core_scheduling(t, &c, Some(&format!("error={error}")));
+            let calls: Vec<&str> = trace.lines().filter(|line| line.contains("PR_SCHED_CORE")).collect();
+            assert_eq!(calls.len(), 1, "{trace}");
+            assert!(
+                calls[0].contains("PR_SCHED_CORE, PR_SCHED_CORE_CREATE, 0, ") && calls[0].contains("(INJECTED)"),
+                "{trace}"
+            );
+            let group = ["PIDTYPE_PGID", ", 0x2"].iter().any(|name| calls[0].contains(name));
+            assert!(group, "of the process group: {trace}");
+            assert_ne!(ran.code, 0, "{ran}");
+            assert!(ran.err.contains("enable sched core support"), "{ran}");
+            assert!(servers().is_empty(), "a server is left");
+            assert_eq!(fs::read_dir(SOCKETS).map_or(0, Iterator::count), 0, "a socket is left");
+        }
+    });
+}
+
+/// What this kernel says to it decides: a server in a group of its own, or a refusal; never a server without.
+#[test]
+fn core_scheduling_is_what_the_kernel_makes_of_it() {
+    case(|t| {
+        let c = t.container("c1");
+        let run = t.start_command(&c, t.usual_stdin(&c)).env("SCHED_CORE", "1");
+        let ran = run.output();
+        if ran.code == 0 {
+            t.started(&Answer::of(&ran));
+            assert_eq!(servers().len(), 1);
+        } else {
+            assert!(ran.err.contains("enable sched core support"), "{ran}");
+            assert!(ran.err.contains("no such device") || ran.err.contains("invalid argument"), "{ran}");
+            assert!(servers().is_empty());
+        }
+    });
+}
+
 /// `shim_cgroup` is the option that `start` itself obeys, so it shows whether it has read them.
 fn is_put_into(t: &Daemon, stdin: impl Fn(&str) -> Stdin) {
     let c = t.container("c1");

@@ -26,6 +26,7 @@ mod loggers;
 mod oom;
 mod removal;
 mod rootfs;
+mod sandbox;
 mod server;
 mod stdio;
 mod terminal;
