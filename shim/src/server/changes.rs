@@ -289,7 +289,7 @@ impl Server {
         let number = purpose.container;
         let failure = (outcome.code != 0).then(|| Failure { code: outcome.code, message: outcome.error.clone() });
         if let (Kind::Kill, None, Some(failure)) = (purpose.kind, purpose.caller, &failure) {
-            self.sandbox_stays(number, failure);
+            self.sandbox_lives_on(number, failure);
         }
         let answer = match (purpose.kind, failure) {
             (Kind::Create, failure) => self.created(number, outcome, given, failure),

@@ -194,7 +194,8 @@ impl Server {
             return;
         }
         let stoppers = std::mem::take(&mut sandbox.stoppers);
-        if !sandbox.closers.is_empty() && container.busy == Busy::No {
+        // Not beside who still kills what is to be removed.
+        if !sandbox.closers.is_empty() && container.busy == Busy::No && container.signalling == 0 {
             let purpose = Purpose { container: number, exec_id: String::new(), kind: Kind::Delete, caller: None };
             let job = Job::Delete { has_mounts: container.has_mounts };
             match self.workers.start(&self.poll, &container.whose, &job, purpose, self.debug) {
@@ -203,6 +204,13 @@ impl Server {
             }
         }
         self.answer_all(stoppers, &Ok(Empty {}.encode()));
+    }
+
+    /// It could not be killed. If it has ended all the same, that is what was wanted.
+    pub(super) fn sandbox_lives_on(&mut self, number: u32, failure: &Failure) {
+        if !self.has_ended(number) {
+            self.sandbox_stays(number, failure);
+        }
     }
 
     /// It could not be ended or removed.

@@ -5,7 +5,6 @@ use std::io::Read;
 use std::os::fd::AsRawFd;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::os::unix::net::{UnixListener, UnixStream};
-use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 
 use dunnage_shim::proto::bootstrap::{BootstrapResult, RuntimeInfo};
@@ -237,14 +236,12 @@ fn the_server_inherits_no_descriptor() {
     case(|t| {
         let c = t.container("c1");
         let (mut reader, writer) = std::io::pipe().unwrap();
-        let mut run = t.start_command(&c, t.usual_stdin(&c));
-        let fd = writer.as_raw_fd();
-        let inherit = move || dunnage::sys::fork::install(fd, 20).map_err(std::io::Error::from);
-        // SAFETY: one dup2 between fork and exec; 20 is free in the child.
-        unsafe { run.inner().pre_exec(inherit) };
+        let run = t.start_command(&c, t.usual_stdin(&c));
+        // Whoever is executed from now on gets it.
+        dunnage::sys::fork::install(writer.as_raw_fd(), 20).unwrap();
         let answer = Answer::of(&run.output().ok());
         t.started(&answer);
-        drop(writer);
+        drop((writer, dunnage::sys::fork::inherited(20)));
         // Its end comes only when nobody has the other end.
         let (sender, receiver) = std::sync::mpsc::channel();
         std::thread::spawn(move || sender.send(reader.read_to_end(&mut Vec::new())));
