@@ -93,8 +93,8 @@ pub fn run(args: &Args) -> Result<()> {
     let here = Bundle::open(Path::new("."))?;
     let group = match files::document("config.json") {
         Ok(config) => group(&annotations(&config)?, &args.id),
-        // What it is to be comes with CreateSandbox.
-        Err(e) if e.kind() == std::io::ErrorKind::NotFound && is_of_a_sandbox() => args.id.clone(),
+        // Of a sandbox: what it is to be comes with CreateSandbox. Of a container Create will say that it is missing.
+        Err(e) if e.kind() == std::io::ErrorKind::NotFound => args.id.clone(),
         Err(e) => return Err(Error::io("open config.json", &e)),
     };
     let dir = if params.socket_dir.is_empty() { socket::DEFAULT_DIR } else { &params.socket_dir };
@@ -119,12 +119,6 @@ pub fn run(args: &Args) -> Result<()> {
         files::symlinkat(Path::new(dir), here.dir(), "s").ok();
     }
     print(&answer(&params, speaks, &address))
-}
-
-/// Whether the bundle, our working directory, is where the daemon has those of its sandboxes.
-fn is_of_a_sandbox() -> bool {
-    let here = std::env::current_dir().unwrap_or_default();
-    here.components().any(|part| part.as_os_str() == "io.containerd.sandbox.controller.v1.shim")
 }
 
 /// In the form that whoever asked understands.

@@ -94,14 +94,15 @@ fn more_than_ten_mebibytes_of_stdin_are_refused() {
     });
 }
 
+/// A sandbox has none; of a container it is said as soon as it is known to be one.
 #[test]
-fn there_must_be_a_configuration() {
+fn without_a_configuration_create_says_so() {
     case(|t| {
         let c = t.container("c1");
-        let ran = t.command(&c, &["start"]).output();
-        assert_ne!(ran.code, 0, "{ran}");
-        assert!(ran.err.contains("config.json"), "{ran}");
-        assert!(servers().is_empty());
+        let answer = Answer::of(&t.command(&c, &["start"]).output().ok());
+        t.started(&answer);
+        let failure = t.connect(&answer.address).create(&c).unwrap_err();
+        assert!(failure.message.contains("config.json"), "{failure:?}");
     });
 }
 
