@@ -64,8 +64,8 @@ test-faults: toolchain ## killed and failed at every system call, thousands of c
 
 test-containerd: toolchain ## the shim under real daemons: containerd 1.6, 1.7 and 2.x; FULL=yes kills them a hundred times
 	@integration/packages.sh $(DAEMON_PACKAGES)
-	$(CARGO) build --release -p containerd-shim-dunnage-v2 --target $(TARGET)
-	integration/containerd/run.py --shim $(abspath $(SHIM)) $(if $(ONLY),--only '$(ONLY)')
+	$(CARGO) build --release -p dunnage -p containerd-shim-dunnage-v2 --target $(TARGET)
+	integration/containerd/run.py --shim $(abspath $(SHIM)) --dunnage $(abspath $(BINARY)) $(if $(ONLY),--only '$(ONLY)')
 	$(if $(ONLY),,CARGO="$(CARGO)" integration/containerd/protos.sh)
 	$(if $(ONLY),,SHIM=$(abspath $(SHIM)) SOAK=300 $(CARGO) test -q -p containerd-shim-dunnage-v2 --test soak -- --nocapture)
 
