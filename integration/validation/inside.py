@@ -16,6 +16,10 @@ def mount(*arguments: str) -> None:
     subprocess.run(["mount", *arguments], check=True)
 
 
+# Where programs look for them.
+CGROUPS = "/sys/fs/cgroup"
+
+
 def mounted() -> list[tuple[str, str, str]]:
     """Control groups: where, which type, with which controllers."""
     found = []
@@ -30,29 +34,32 @@ def mounted() -> list[tuple[str, str, str]]:
 
 
 def own_control_groups() -> None:
-    """Mounted again, by a process that is in a cgroup namespace of its own, the hierarchies begin at its group."""
-    for where, kind, options in mounted():
+    """Mounted again, by a process that is in a cgroup namespace of its own, the hierarchies begin at its group. Whoever else has
+    mounted them elsewhere on this host would only confuse."""
+    for where, kind, options in reversed(mounted()):
         # The kernel refuses a second mount of the same hierarchy on top of the first.
         subprocess.run(["umount", "--lazy", where], check=True)
-        if kind == "cgroup2":
-            mount("-t", "cgroup2", "cgroup2", where)
-            if where == "/sys/fs/cgroup":
-                # Controllers are not for the children of a group that has processes.
-                os.mkdir(f"{where}/test")
-                with open(f"{where}/cgroup.procs", encoding="ascii") as procs:
-                    members = procs.read().split()
-                for member in members:
-                    with open(f"{where}/test/cgroup.procs", "w", encoding="ascii") as procs:
-                        procs.write(member)
-        else:
+        if not where.startswith(CGROUPS):
+            continue
+        if kind == "cgroup":
             mount("-t", "cgroup", "-o", options, "cgroup", where)
+            continue
+        mount("-t", "cgroup2", "cgroup2", where)
+        if where == CGROUPS:
+            # Controllers are not for the children of a group that has processes.
+            os.mkdir(f"{where}/test")
+            with open(f"{where}/cgroup.procs", encoding="ascii") as procs:
+                members = procs.read().split()
+            for member in members:
+                with open(f"{where}/test/cgroup.procs", "w", encoding="ascii") as procs:
+                    procs.write(member)
 
 
 def main() -> int:
     seconds, program = float(sys.argv[1]), sys.argv[2]
+    own_control_groups()
     mount("-t", "tmpfs", "-o", "mode=755", "run", "/run")
     mount("-t", "tmpfs", "-o", "mode=1777", "tmp", "/tmp")
-    own_control_groups()
     test = subprocess.Popen([program], stdin=subprocess.DEVNULL)
     signal.signal(signal.SIGALRM, lambda *_: os.kill(test.pid, signal.SIGKILL))
     signal.setitimer(signal.ITIMER_REAL, seconds)

@@ -71,17 +71,18 @@ def page(rows: list[Row], suite: str, versions: list[str]) -> str:
     checks = sum(len(row.ours) for row in rows)
     failing = [who for row in rows for who in row.failing().values()]
     alone = [row.test for row in rows if expected.REFERENCE in row.failing().values()]
+    nothing = "nothing" if "ours" not in failing else "**something**"
     text = f"""# The OCI's validation suite
 
 Written by `make validation`, which builds the suite of runtime-tools {suite} from Debian's source package and runs each of its
-{len(rows)} tests against two runtimes: {versions[0]}, and {versions[1]}. They make {checks} checks of dunnage. Of what runc passes
-{"nothing" if "ours" not in failing else "**something**"} fails with dunnage; {len(alone)} tests ({", ".join(alone)}) have checks that fail with runc alone. The rest
-fails with both, most because the suite is older than the kernel or the specification.
+{len(rows)} tests against two runtimes, {versions[0]} and {versions[1]}: {checks} checks. Of what runc passes, {nothing} fails with dunnage.
+Tests of which runc alone fails something: {", ".join(alone) or "none"}. The rest fails with both, most because the suite is older than the
+kernel or the specification.
 
 The run fails if a check that runc passes fails with dunnage, if one fails that has no reason in
 `integration/validation/expected.txt`, if a failure that is listed there has gone away, and if there are fewer tests or
 checks than listed. Two tests race with their own containers and are made to wait (`integration/validation/build.sh`). "Not asked" is
-what the suite itself skips: fields that the test's configuration does not have.
+what the suite itself skips: fields that the test's configuration does not have. "Ends well" is the exit status of the test.
 
 """
     return text + "\n".join(table(rows)) + "\n"
