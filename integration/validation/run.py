@@ -23,9 +23,12 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
-import expected
-import report
-import tap
+# The source tree stays as it is.
+sys.dont_write_bytecode = True
+
+import expected  # noqa: E402
+import report  # noqa: E402
+import tap  # noqa: E402
 
 HERE = Path(__file__).resolve().parent
 SECONDS = 120 * int(os.environ.get("DUNNAGE_TEST_SLOW", "1"))
