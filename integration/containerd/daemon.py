@@ -102,8 +102,9 @@ DRAIN = "2s"
 class Daemon:
     """One containerd. `start`, `kill` and `stop` may be called again and again; what is below `base` stays."""
 
-    def __init__(self, binaries, shim, runc, base, parent):
+    def __init__(self, binaries, shim, runc, base, parent, dunnage=None):
         self.shim, self.runc, self.base, self.parent = shim, runc, base, parent
+        self.dunnage = dunnage
         self.binaries = binaries
         self.process = None
         self.connection = None

@@ -49,5 +49,6 @@ mod seccomp;
 mod security;
 mod spec;
 mod state_format;
+mod takeover;
 mod update;
 mod userns;
