@@ -1,7 +1,7 @@
 //! `restore`: a container again, from what `checkpoint` has written. Its record, its cgroup and what is around it are made as for
 //! `create`; its processes, their namespaces and mounts by CRIU, which is a process of the container's cgroup while it does.
 //!
-//! Its notifications come in this order; what is done at them is in [`Restoring::notified`]:
+//! Its notifications come in this order; what is done at them is in `Restoring::notified`:
 //!
 //! | | |
 //! |---|---|
