@@ -26,6 +26,7 @@ pub mod seccomp;
 pub mod spec;
 pub mod start;
 pub mod state;
+pub mod trace;
 pub mod update;
 pub mod version;
 
@@ -61,6 +62,7 @@ static COMMANDS: &[&Definition] = &[
     &spec::COMMAND,
     &start::COMMAND,
     &state::COMMAND,
+    &trace::COMMAND,
     &update::COMMAND,
 ];
 
@@ -165,6 +167,8 @@ pub enum Command {
     Start(start::StartArgs),
     /// `state`
     State(state::StateArgs),
+    /// `trace`
+    Trace(trace::TraceArgs),
     /// `update`
     Update(Box<update::UpdateArgs>),
     /// `--version`
@@ -196,6 +200,7 @@ impl Command {
             Command::Spec(args) => spec::run(args),
             Command::Start(args) => start::run(global, args),
             Command::State(args) => state::run(global, args),
+            Command::Trace(args) => trace::run(args),
             Command::Update(args) => update::run(global, args),
             Command::Version => version::run(global),
         }

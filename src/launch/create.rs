@@ -26,7 +26,8 @@ use crate::spec::oci_state::{OciState, Status};
 use crate::spec::{Spec, parse, problem, validate};
 use crate::state::{ContainerDir, Creating, Origin, Root};
 use crate::sys::descriptors::stdio;
-use crate::{host, log, resctrl};
+use crate::trace::Recorder;
+use crate::{host, log, resctrl, spec};
 
 /// What the command line says.
 #[derive(Debug, Clone, Default)]
@@ -45,6 +46,8 @@ pub struct Arguments {
     pub pidfd_socket: Option<PathBuf>,
     /// `--pid-file`
     pub pid_file: Option<PathBuf>,
+    /// `--trace`
+    pub trace: Option<PathBuf>,
     /// `--no-pivot`
     pub no_pivot: bool,
     /// `--no-new-keyring`
@@ -136,6 +139,7 @@ pub struct Bundle<'a> {
     rootfs: String,
     options: Options,
     pid_file: Option<PidFile>,
+    trace: Recorder,
     notify_host: Option<PathBuf>,
 }
 
@@ -177,8 +181,12 @@ impl<'a> Bundle<'a> {
         }
         // Relative to the caller's directory, which we are about to leave.
         let pid_file = args.pid_file.as_deref().map(PidFile::prepare).transpose()?;
+        let mut trace = Recorder::to(args.trace.as_deref())?;
         let path = enter_bundle(args.bundle.as_deref())?;
         let spec = read_config()?;
+        if spec::trace::asked(&spec.annotations).unwrap_or(false) {
+            trace.to_state("trace.json");
+        }
         let extra = ExtraFds::new(args.preserve_fds, std::process::id(), |name| std::env::var(name).ok())?;
         extra.mark_others_cloexec()?;
         let rootfs = mounts::rootfs(&path, spec.root.as_ref().map_or("", |r| &r.path));
@@ -187,12 +195,18 @@ impl<'a> Bundle<'a> {
         let options = Options {
             no_pivot: args.no_pivot,
             no_new_keyring: args.no_new_keyring,
+            trace: trace.is_on(),
             wait_for_start: run.is_none(),
             extra_descriptors: u32::try_from(extra.count()).unwrap_or(0),
             listen_fds: u32::try_from(extra.listen()).unwrap_or(0),
             notify_dir: notify_dir.map(|d| d.to_string_lossy().into_owned()),
         };
-        Ok(Bundle { args, run, spec, path, rootfs, options, pid_file, notify_host })
+        trace.phase("read");
+        Ok(Bundle { args, run, spec, path, rootfs, options, pid_file, trace, notify_host })
+    }
+
+    fn title(&self) -> String {
+        format!("{} {}", if self.run.is_some() { "run" } else { "create" }, self.args.id)
     }
 
     fn validation(&self) -> validate::Options {
@@ -243,11 +257,14 @@ impl<'a> Bundle<'a> {
     pub fn make(mut self) -> Result<Made<'a>> {
         let cgroups = Host::detect()?;
         check(&self.spec, &cgroups, &self.validation())?;
+        self.trace.phase("check");
         self.learn_maps()?;
         facts::check_rootfs(&self.rootfs)?;
         let (placement, facts) = self.place(cgroups)?;
+        self.trace.phase("facts");
         let owned = OwnedCgroup::new(&facts.cgroups, &placement.paths)?;
         let plan = compile::create(&self.request(), &facts)?;
+        self.trace.phase("compile");
 
         let mut creating = Root::create(&self.args.root)?.create_container(&self.args.id)?;
         let sockets = match Sockets::connect(&self) {
@@ -258,10 +275,16 @@ impl<'a> Bundle<'a> {
             }
         };
         let keep = self.run.is_some_and(|r| r.keep);
-        let outcome = self.execute(&plan, &mut creating, owned.as_ref(), placement);
+        let mut trace = std::mem::take(&mut self.trace);
+        trace.phase("state-directory");
+        let outcome = self.execute(&plan, &mut creating, owned.as_ref(), placement, &mut trace);
         match outcome {
-            Ok(outcome) => Ok(Made { bundle: self, dir: Some(creating.into_dir()), outcome, sockets, ended: false }),
+            Ok(outcome) => {
+                Ok(Made { bundle: self, dir: Some(creating.into_dir()), outcome, sockets, trace, plan, ended: false })
+            }
             Err(failed) => {
+                let pid = failed.process.as_ref().map_or(0, |process| process.pid);
+                trace.finish(format!("{} (failed)", self.title()), pid, &plan, None);
                 let error = failed.error.clone();
                 if !keep {
                     self.undo(creating, owned.as_ref(), *failed);
@@ -299,6 +322,7 @@ impl<'a> Bundle<'a> {
         creating: &mut Creating,
         owned: Option<&OwnedCgroup>,
         placement: Placement,
+        trace: &mut Recorder,
     ) -> std::result::Result<Outcome, Box<Failed>> {
         let none = |error| {
             Box::new(Failed {
@@ -342,6 +366,7 @@ impl<'a> Bundle<'a> {
         execution.maps = (linux.uid_mappings, linux.gid_mappings);
         execution.stdio = stdio.child;
         execution.origin = Some((&self.spec, &origin));
+        execution.trace = Some(trace).filter(|trace| trace.is_on());
         let result = execution.run();
         let Execution { process, console, cgroup, unit, unit_started, manager, resctrl_made, net_devices, .. } =
             execution;
@@ -469,6 +494,8 @@ pub struct Made<'a> {
     dir: Option<ContainerDir>,
     outcome: Outcome,
     sockets: Sockets,
+    trace: Recorder,
+    plan: Plan,
     /// The process has been waited for.
     ended: bool,
 }
@@ -482,7 +509,15 @@ impl Made<'_> {
             self.destroy().unwrap_or_else(log::warn);
             give_back(net_devices);
         }
+        self.trace.phase("hand-over");
+        if self.bundle.run.is_none() {
+            self.tell_times();
+        }
         given
+    }
+
+    fn tell_times(&mut self) {
+        self.trace.finish(self.bundle.title(), self.outcome.process.pid, &self.plan, self.dir.as_ref());
     }
 
     fn give(&mut self) -> Result<()> {
@@ -503,6 +538,8 @@ impl Made<'_> {
         let hooks = self.bundle.spec.hooks.clone().unwrap_or_default().poststart;
         let state = self.bundle.state(Status::Running, self.outcome.process.pid);
         let run = hooks::run(Moment::Poststart, &hooks, &state, None);
+        self.trace.phase("poststart");
+        self.tell_times();
         if run.is_err() {
             self.outcome.process.pidfd.send_signal(libc::SIGKILL).ok();
             self.destroy().unwrap_or_else(log::warn);

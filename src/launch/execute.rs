@@ -29,6 +29,7 @@ use crate::state::{Config, Creating, Intent, Origin, State, start_time};
 use crate::sys::clone::{self, Start};
 use crate::sys::pidfd::PidFd;
 use crate::sys::{memfd, sched};
+use crate::trace::{Recorder, record};
 
 /// The child's half, as the build made it.
 static INIT: &[u8] = include_bytes!(env!("DUNNAGE_INIT"));
@@ -110,6 +111,8 @@ pub struct Execution<'a> {
     pub net_devices: Option<Box<Devices>>,
     /// The master of the container's terminal.
     pub console: Option<OwnedFd>,
+    /// What notes when each step ends, if somebody wants to know.
+    pub trace: Option<&'a mut Recorder>,
     sync: Option<Sync>,
     places: Vec<Option<OwnedFd>>,
 }
@@ -139,6 +142,7 @@ impl<'a> Execution<'a> {
             resctrl_made: Vec::new(),
             net_devices: None,
             console: None,
+            trace: None,
             sync: None,
             places: Vec::new(),
         }
@@ -148,13 +152,30 @@ impl<'a> Execution<'a> {
     /// [`Execution::cgroup`] tell what there is.
     pub fn run(&mut self) -> Result<()> {
         let plan = self.plan;
-        plan.parent.iter().try_for_each(|step| {
-            self.step(step).map_err(|e| match step {
+        plan.parent.iter().enumerate().try_for_each(|(number, step)| {
+            let done = self.step(step).map_err(|e| match step {
                 // What came of that is what the child has said.
                 ParentStep::Wait(_) => e,
                 _ => self.first_to_fail(e),
-            })
-        })
+            });
+            if let Some(trace) = &mut self.trace {
+                trace.step(number);
+            }
+            done
+        })?;
+        if self.trace.is_some() && !plan.waits_for_start() {
+            self.see_it_executed();
+        }
+        Ok(())
+    }
+
+    /// The program's execution closes the socket. Hooks of the container may still come before it: it is not waited for long.
+    fn see_it_executed(&mut self) {
+        if let (Some(sync), Some(trace)) = (&self.sync, &mut self.trace)
+            && sync.closes_within(record::EXEC)
+        {
+            trace.executed();
+        }
     }
 
     /// What we can't find, or do, because the child has ended is not the error to tell, but the child's; the same where systemd
@@ -379,6 +400,10 @@ impl<'a> Execution<'a> {
                 Place::Door { hierarchy, sent: false } => doors.get_mut(*hierarchy).and_then(Option::take),
                 Place::Door { sent: true, .. } => None,
                 Place::Fifo => self.creating.as_ref().map(|c| c.dir().exec_fifo_path()).transpose()?,
+                Place::Trace => match &mut self.trace {
+                    Some(trace) => trace.make_ticks(self.plan, self.creating.as_ref().map(|c| c.dir()))?,
+                    None => None,
+                },
                 Place::Tree { .. } => None,
             };
             self.places.push(fd);

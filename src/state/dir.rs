@@ -22,6 +22,8 @@ const STATE: &str = "state.json";
 const MAX_STATE: usize = 64 << 20;
 /// There as long as the container is `created`: init waits for somebody to read from it.
 const EXEC_FIFO: &str = "exec.fifo";
+/// Where init of a `create` that is traced notes its times, for `start`.
+const TICKS: &str = "trace.steps";
 
 /// The directory that holds one directory per container (`--root`).
 #[derive(Debug)]
@@ -315,6 +317,22 @@ impl ContainerDir {
     /// Removes the fifo: the container is `running` from here on.
     pub fn remove_exec_fifo(&self) -> Result<()> {
         self.unlink(EXEC_FIFO)
+    }
+
+    /// Makes the file in which init notes when its steps end, for reading and writing.
+    pub fn make_ticks(&self) -> Result<OwnedFd> {
+        files::create_to_map(&self.fd, TICKS, Mode::S_IRUSR | Mode::S_IWUSR)
+            .map_err(|e| Error::sys(format!("create {}/{TICKS}", self.id), e))
+    }
+
+    /// That file; `None` if the create was not traced.
+    pub fn ticks(&self) -> Result<Option<Vec<u8>>> {
+        self.read_file(TICKS)
+    }
+
+    /// A new file for a trace that an annotation asked for.
+    pub fn make_trace(&self, name: &str) -> Result<OwnedFd> {
+        self.create_file(name).map_err(|e| Error::sys(format!("create {}/{name}", self.id), e))
     }
 
     /// Uid that owns the directory: who created the container.

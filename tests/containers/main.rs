@@ -48,5 +48,6 @@ mod seccomp;
 mod security;
 mod spec;
 mod state_format;
+mod trace;
 mod update;
 mod userns;
