@@ -26,6 +26,7 @@ use crate::spec::oci_state::{OciState, Status};
 use crate::spec::{Spec, parse, problem, validate};
 use crate::state::{ContainerDir, Creating, Origin, Root};
 use crate::sys::descriptors::stdio;
+use crate::sys::pidfd::Exit;
 use crate::trace::Recorder;
 use crate::{host, log, resctrl, spec};
 
@@ -573,6 +574,7 @@ impl Made<'_> {
             Foreground { signals, process: &process.pidfd, pid: process.pid, relay, notify: notify.as_mut() };
         let exit = foreground.wait()?;
         self.ended = true;
+        self.note_end(exit);
         if !self.bundle.run.is_some_and(|r| r.keep)
             && let Err(e) = self.destroy()
         {
@@ -583,6 +585,21 @@ impl Made<'_> {
             foreground::drain(relay, signals)?;
         }
         Ok(u8::try_from(exit.shell_status()).unwrap_or(255))
+    }
+
+    /// For `state`, if the container is kept; for the log, if something killed it.
+    fn note_end(&self, exit: Exit) {
+        let keep = self.bundle.run.is_some_and(|r| r.keep);
+        if !keep && (matches!(exit, Exit::Code(_)) || !log::debugging()) {
+            return;
+        }
+        let noted =
+            ContainerDir::look(&self.bundle.args.root, &self.bundle.args.id).and_then(Container::load).and_then(|c| {
+                let end = c.ended(Some(exit), c.ooms());
+                log::debug(&end.reason);
+                if keep { c.dir.save_end(&end) } else { Ok(()) }
+            });
+        noted.unwrap_or_else(log::warn);
     }
 
     fn destroy(&mut self) -> Result<()> {

@@ -25,6 +25,7 @@ mod concurrency;
 mod console;
 mod delegation;
 mod descriptors;
+mod ends;
 mod errors;
 mod events;
 mod exec;
