@@ -51,8 +51,8 @@ impl OwnedCgroup {
             return None;
         }
         let hit = |dir: &Dir| match version {
-            // How often a limit was in the way. v1 does not say how often it was so to the end.
-            Version::V1 => ["memory.failcnt", "memory.memsw.failcnt"].iter().any(|file| number(dir, file) > 0),
+            // That a limit was in the way; v1 does not say how often it was so to the end.
+            Version::V1 => ["memory", "memory.memsw"].iter().any(|name| was_full(dir, name)),
             // Since Linux 5.2; `oom` is counted where the limit is.
             Version::V2 => count(dir, "memory.events.local", "oom") > 0,
         };
@@ -78,7 +78,12 @@ fn above(node: &Node) -> impl Iterator<Item = &str> {
         .take_while(move |path| path.len() >= mount.len())
 }
 
-/// A file of one number; 0 if it is not there.
-fn number(dir: &Dir, file: &str) -> u64 {
-    dir.read_if_there(file).ok().flatten().and_then(|text| text.trim().parse().ok()).unwrap_or(0)
+/// v1. `failcnt` stands still in newer kernels (seen in 6.18); the most that was ever used does not.
+fn was_full(dir: &Dir, name: &str) -> bool {
+    let number = |file: &str| {
+        let text = dir.read_if_there(&format!("{name}.{file}")).ok().flatten();
+        text.and_then(|text| text.trim().parse::<u64>().ok())
+    };
+    number("failcnt").is_some_and(|n| n > 0)
+        || number("max_usage_in_bytes").zip(number("limit_in_bytes")).is_some_and(|(most, limit)| most >= limit)
 }

@@ -338,7 +338,7 @@ impl ContainerDir {
         // A page holds it; what has more is another's.
         let mut bytes = [0u8; super::end::MAX];
         let n = read(&file, &mut bytes).ok()?;
-        End::read(bytes.get(..n)?)
+        End::read(bytes.get(..n).filter(|bytes| bytes.len() < super::end::MAX)?)
     }
 
     /// Makes the file in which init notes when its steps end, for reading and writing.

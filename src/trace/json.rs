@@ -26,8 +26,10 @@ pub fn write(timeline: &Timeline<'_>) -> String {
             out.push_str("}},");
         }
     }
+    // Formatted once: to format is most of what a trace costs.
+    let [runtime, container] = timeline.pids.map(|pid| format!("\"pid\":{pid},\"tid\":{pid},\"ts\":"));
     for event in &timeline.events {
-        self::event(&mut out, event, timeline.pids);
+        self::event(&mut out, event, if event.side == Side::Runtime { &runtime } else { &container });
         out.push(',');
     }
     // The last comma: JSON has none.
@@ -36,10 +38,9 @@ pub fn write(timeline: &Timeline<'_>) -> String {
     out
 }
 
-fn event(out: &mut String, event: &Event<'_>, [runtime, container]: [i32; 2]) {
-    let pid = if event.side == Side::Runtime { runtime } else { container };
-    let phase = if event.end.is_some() { 'X' } else { 'B' };
-    let _ = write!(out, "\n{{\"ph\":\"{phase}\",\"pid\":{pid},\"tid\":{pid},\"ts\":");
+fn event(out: &mut String, event: &Event<'_>, whose: &str) {
+    out.push_str(if event.end.is_some() { "\n{\"ph\":\"X\"," } else { "\n{\"ph\":\"B\"," });
+    out.push_str(whose);
     microseconds(out, event.begin);
     if event.end.is_some() {
         out.push_str(",\"dur\":");
@@ -63,9 +64,24 @@ fn event(out: &mut String, event: &Event<'_>, [runtime, container]: [i32; 2]) {
     out.push_str("}}");
 }
 
-/// Of nanoseconds.
-fn microseconds(out: &mut String, n: u64) {
-    let _ = write!(out, "{}.{:03}", n / 1000, n % 1000);
+/// Of nanoseconds, with three digits.
+fn microseconds(out: &mut String, mut n: u64) {
+    let mut digits = [b'0'; 21];
+    let mut count = 0_usize;
+    for digit in digits.iter_mut().rev() {
+        if count == 3 {
+            *digit = b'.';
+        } else {
+            *digit = b'0'.saturating_add(u8::try_from(n % 10).unwrap_or(0));
+            n /= 10;
+        }
+        count = count.saturating_add(1);
+        if n == 0 && count > 4 {
+            break;
+        }
+    }
+    let text = digits.get(digits.len().saturating_sub(count)..).unwrap_or_default();
+    out.push_str(std::str::from_utf8(text).unwrap_or("0"));
 }
 
 fn quote(out: &mut String, text: &str) {
@@ -194,6 +210,18 @@ mod tests {
             event(Side::Container, "fifo", "", 9_400, None),
         ];
         Timeline { title: "create a".into(), pids: [7, 8], events }
+    }
+
+    #[test]
+    fn times_with_three_digits() {
+        for (n, text) in [(0, "0.000"), (7, "0.007"), (999, "0.999"), (1000, "1.000"), (123_456, "123.456")] {
+            let mut out = String::new();
+            microseconds(&mut out, n);
+            assert_eq!(out, text);
+        }
+        let mut out = String::new();
+        microseconds(&mut out, u64::MAX);
+        assert_eq!(out, "18446744073709551.615");
     }
 
     #[test]
