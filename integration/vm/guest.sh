@@ -27,8 +27,6 @@ mount -o remount,dev,suid /tmp
 binaries=/payload/binaries.json
 # What nothing of depends on who makes the cgroup, or what is by cgroupfs in any case.
 SAME_BY_SYSTEMD="compare|adversary|console|descriptors|errors|hostile_input|idmapped|landlock|mounts|namespaces|netdevices|process|rootfs"
-SAME_BY_SYSTEMD+="|rootless|seccomp|security|spec|userns"
-SAME_BY_SYSTEMD="compare|adversary|console|descriptors|errors|hostile_input|idmapped|landlock|mounts|namespaces|process|rootfs"
 # Where systemd takes the empty scope away, whose memory ran out may be forgotten before anybody asks: ends.
 SAME_BY_SYSTEMD+="|ends|rootless|seccomp|security|spec|userns"
 # Of the shim's tests those in which a cgroup is asked or changed.
