@@ -19,7 +19,7 @@ BUILD_PACKAGES = gcc libc6-dev make
 RUN_PACKAGES   = $(BUILD_PACKAGES) busybox-static jq procps
 FUZZ_PACKAGES  = g++
 TEST_PACKAGES  = $(RUN_PACKAGES) $(FUZZ_PACKAGES) strace runc util-linux uidmap iproute2 python3 libseccomp2 golang-github-containers-common \
-                 crun fuse3 fuse-overlayfs e2fsprogs python3-jsonschema
+                 iptables crun fuse3 fuse-overlayfs e2fsprogs python3-jsonschema
 VM_PACKAGES    = $(TEST_PACKAGES) secilc
 DAEMON_PACKAGES = $(BUILD_PACKAGES) busybox-static python3 python3-grpcio patchelf
 FAULTS_PACKAGES = $(BUILD_PACKAGES) busybox-static runc crun
@@ -49,6 +49,7 @@ run: toolchain ## build, and show the life of a container
 
 test: toolchain ## unit tests, golden plans, fuzzing for some seconds, real containers
 	@integration/packages.sh $(TEST_PACKAGES)
+	@integration/criu.sh
 	CARGO="$(CARGO)" integration/test.sh
 
 fuzz: toolchain ## every fuzz target for ten minutes (FUZZ_SECONDS), one after the other

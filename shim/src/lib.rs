@@ -32,3 +32,5 @@ pub mod program;
 pub mod proto;
 pub mod server;
 pub mod ttrpc;
+
+pub use dunnage::messages;

@@ -113,6 +113,8 @@ pub struct Execution<'a> {
     pub console: Option<OwnedFd>,
     /// What notes when each step ends, if somebody wants to know.
     pub trace: Option<&'a mut Recorder>,
+    /// Where its descriptors 0-2 lead, for state.json and so for a checkpoint (create).
+    pub links: Vec<String>,
     sync: Option<Sync>,
     places: Vec<Option<OwnedFd>>,
 }
@@ -143,6 +145,7 @@ impl<'a> Execution<'a> {
             net_devices: None,
             console: None,
             trace: None,
+            links: Vec::new(),
             sync: None,
             places: Vec::new(),
         }
@@ -152,7 +155,16 @@ impl<'a> Execution<'a> {
     /// [`Execution::cgroup`] tell what there is.
     pub fn run(&mut self) -> Result<()> {
         let plan = self.plan;
-        plan.parent.iter().enumerate().try_for_each(|(number, step)| {
+        self.steps(&plan.parent)?;
+        if self.trace.is_some() && !plan.waits_for_start() {
+            self.see_it_executed();
+        }
+        Ok(())
+    }
+
+    /// Steps that come after those of the plan.
+    pub fn steps(&mut self, steps: &[ParentStep]) -> Result<()> {
+        steps.iter().enumerate().try_for_each(|(number, step)| {
             let done = self.step(step).map_err(|e| match step {
                 // What came of that is what the child has said.
                 ParentStep::Wait(_) => e,
@@ -162,11 +174,7 @@ impl<'a> Execution<'a> {
                 trace.step(number);
             }
             done
-        })?;
-        if self.trace.is_some() && !plan.waits_for_start() {
-            self.see_it_executed();
-        }
-        Ok(())
+        })
     }
 
     /// The program's execution closes the socket. Hooks of the container may still come before it: it is not waited for long.
@@ -296,6 +304,7 @@ impl<'a> Execution<'a> {
             );
         }
         let mut state = State::new(self.identity.id, process.pid, process.start_time, config, paths);
+        state.external_descriptors = std::mem::take(&mut self.links);
         if let Some(group) = self.plan.resctrl() {
             state.intel_rdt_path = group.path.clone();
             state.intel_rdt_mon_path = group.monitoring.clone().unwrap_or_default();

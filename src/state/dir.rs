@@ -28,6 +28,11 @@ const END: &str = "end.json";
 /// Where init of a `create` that is traced notes its times, for `start`.
 const TICKS: &str = "trace.steps";
 
+/// There between the writing of a checkpoint and the end of the container.
+const CHECKPOINT: &str = "checkpoint";
+/// There during a restore.
+pub const CRIU_ROOT: &str = "criu-root";
+
 /// The directory that holds one directory per container (`--root`).
 #[derive(Debug)]
 pub struct Root {
@@ -355,6 +360,29 @@ impl ContainerDir {
     /// A new file for a trace that an annotation asked for.
     pub fn make_trace(&self, name: &str) -> Result<OwnedFd> {
         self.create_file(name).map_err(|e| Error::sys(format!("create {}/{name}", self.id), e))
+    }
+
+    /// Makes or removes the mark that a checkpoint was written; it may be there, or missing, already.
+    pub fn mark_checkpoint(&self, marked: bool) -> Result<()> {
+        if !marked {
+            return self.unlink(CHECKPOINT);
+        }
+        match self.create_file(CHECKPOINT) {
+            Ok(_) | Err(Errno::EEXIST) => Ok(()),
+            Err(e) => Err(Error::sys(format!("create {}/{CHECKPOINT}", self.id), e)),
+        }
+    }
+
+    /// Makes the directory to which CRIU's root is mounted (in a namespace of CRIU's own).
+    pub fn make_criu_root(&self) -> Result<()> {
+        let made = files::mkdirat(&self.fd, CRIU_ROOT, Mode::S_IRWXU);
+        made.map_err(|e| Error::sys(format!("mkdir {}/{CRIU_ROOT}", self.id), e))
+    }
+
+    /// Removes it.
+    pub fn remove_criu_root(&self) -> Result<()> {
+        missing_is_fine(files::unlinkat(&self.fd, CRIU_ROOT, UnlinkatFlags::RemoveDir))
+            .map_err(|e| Error::sys(format!("rmdir {}/{CRIU_ROOT}", self.id), e))
     }
 
     /// Uid that owns the directory: who created the container.

@@ -30,7 +30,7 @@ mod to_spec;
 mod types;
 
 pub use creating::{Aborted, Claim, Creating, Intent};
-pub use dir::{ContainerDir, Root, check_id, does_not_exist};
+pub use dir::{CRIU_ROOT, ContainerDir, Root, check_id, does_not_exist};
 pub use end::End;
 pub use from_spec::Origin;
 pub use lock::Lock;

@@ -19,6 +19,7 @@ mod bad_input;
 mod cgroup2;
 mod cgroups;
 mod check;
+mod checkpoint;
 mod commands;
 mod compare;
 mod concurrency;

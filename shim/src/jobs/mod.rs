@@ -3,6 +3,7 @@
 //! server's state only what its [`Job`] says.
 
 pub mod change;
+pub mod checkpoint;
 pub mod create;
 pub mod delete;
 pub mod exec;
@@ -61,6 +62,8 @@ pub enum Job {
     Create(Box<CreateTaskRequest>),
     /// Lets the first process go.
     Start,
+    /// Makes the container out of an image of it: what [`Job::Create`] did not do of the request.
+    Restore(Box<CreateTaskRequest>),
     /// One more process.
     Exec {
         /// Its id.
@@ -103,7 +106,7 @@ messages! {
     /// What a worker has to tell; descriptors come beside it.
     Outcome {
         1 code: i32, 2 error: String, 3 pid: i32, 4 places: Vec<u64>, 5 cgroups: BTreeMap<String, String>,
-        6 shares_pids: bool, 7 logger: i32, 8 has_mounts: bool, 9 sent: bool,
+        6 shares_pids: bool, 7 logger: i32, 8 has_mounts: bool, 9 sent: bool, 10 checkpoint: String,
     }
 }
 
@@ -167,6 +170,7 @@ fn perform(whose: &Whose, job: &Job, given: &mut Given) -> Result<Outcome, Failu
     match job {
         Job::Create(request) => create::create(whose, request, given),
         Job::Start => create::start(whose),
+        Job::Restore(request) => create::restore(whose, request, given),
         Job::Exec { id, spec, streams } => exec::exec(whose, id, spec, streams, given),
         Job::Delete { has_mounts } => delete::delete(whose, *has_mounts),
         Job::KillAll => change::kill_all(whose),
@@ -174,7 +178,7 @@ fn perform(whose: &Whose, job: &Job, given: &mut Given) -> Result<Outcome, Failu
         Job::Pause => change::pause(whose),
         Job::Resume => change::resume(whose),
         Job::Update(resources) => change::update(whose, resources),
-        Job::Checkpoint { path, options } => change::checkpoint(whose, path, options),
+        Job::Checkpoint { path, options } => checkpoint::checkpoint(whose, path, options),
     }
 }
 

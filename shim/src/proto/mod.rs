@@ -1,6 +1,6 @@
 //! containerd's messages, as its .proto files have them: names and numbers are theirs. [`wire`] is the format.
 
-pub mod wire;
+pub use dunnage::protobuf as wire;
 
 pub mod bootstrap;
 pub mod events;

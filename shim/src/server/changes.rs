@@ -13,7 +13,7 @@ use super::workers::{Kind, Purpose};
 use super::{Server, Timer};
 use crate::jobs::{Given, Job, Outcome, Streams, Whose};
 use crate::options;
-use crate::proto::events::{TaskCreate, TaskDelete, TaskExecStarted, TaskIo, TaskOnly, TaskStart};
+use crate::proto::events::{TaskCheckpointed, TaskCreate, TaskDelete, TaskExecStarted, TaskIo, TaskOnly, TaskStart};
 use crate::proto::options::CheckpointOptions;
 use crate::proto::task::{
     CheckpointTaskRequest, CreateTaskRequest, DeleteResponse, IdRequest, PidResponse, ProcessRequest, UpdateTaskRequest,
@@ -25,6 +25,22 @@ use crate::ttrpc::{Answer, Failure};
 /// The program that reads a process's output, which is our child as the process is.
 fn logger(outcome: &Outcome) -> Option<PidFd> {
     (outcome.logger > 0).then(|| PidFd::open(outcome.logger).ok()).flatten()
+}
+
+/// The request by which a container was created that is to be restored when it is started.
+fn kept_request(container: &Container) -> Result<CreateTaskRequest, Failure> {
+    CreateTaskRequest::decode(&container.init.spec)
+        .map_err(|fault| Failure::unknown(format_args!("the request: {fault}")))
+}
+
+/// Takes over what a worker has made.
+fn know(container: &mut Container, outcome: Outcome) {
+    container.init.pid = outcome.pid;
+    // It is our child, or a worker's that has not exited yet, and nobody has reaped it.
+    container.init.pidfd = (outcome.pid > 0).then(|| PidFd::open(outcome.pid).ok()).flatten();
+    container.init.logger = logger(&outcome);
+    container.shares_pids = outcome.shares_pids;
+    container.cgroups = dunnage::cgroup::Paths(outcome.cgroups);
 }
 
 /// How long a deleted process's output may take to come out.
@@ -40,9 +56,6 @@ impl Server {
             return Err(Failure::precondition("the shim is about to end"));
         }
         dunnage::state::check_id(&request.id).map_err(|e| Failure::invalid(&e))?;
-        if !request.checkpoint.is_empty() {
-            return Err(Failure::unimplemented("restore: CRIU is not supported"));
-        }
         let options = options::of_any(request.options.as_ref())?;
         let whose = Whose {
             namespace: self.namespace.clone(),
@@ -85,7 +98,11 @@ impl Server {
         let purpose = Purpose { container: number, exec_id: request.exec_id.clone(), kind, caller: Some(caller) };
         if is_init {
             container.may_start()?;
-            self.workers.start(&self.poll, &container.whose, &Job::Start, purpose, self.debug)?;
+            let (job, kind) = match container.is_image() {
+                true => (Job::Restore(Box::new(kept_request(container)?)), Kind::Restore),
+                false => (Job::Start, Kind::Start),
+            };
+            self.workers.start(&self.poll, &container.whose, &job, Purpose { kind, ..purpose }, self.debug)?;
             container.busy = Busy::Change;
             container.init.phase = Phase::Starting;
             return Ok(());
@@ -273,6 +290,7 @@ impl Server {
         let answer = match (purpose.kind, failure) {
             (Kind::Create, failure) => self.created(number, outcome, given, failure),
             (Kind::Start, failure) => self.started(number, failure),
+            (Kind::Restore, failure) => self.restored(number, outcome, given, failure),
             (Kind::Exec, failure) => self.exec_started(number, &purpose.exec_id, &outcome, given, failure),
             (Kind::Delete, failure) => {
                 self.removed(number, failure);
@@ -285,7 +303,8 @@ impl Server {
             }
             (Kind::Pause | Kind::Resume, failure) => self.frozen(number, purpose.kind, failure),
             (Kind::Kill | Kind::Update | Kind::Checkpoint, Some(failure)) => Err(failure),
-            (Kind::Kill | Kind::Update | Kind::Checkpoint, None) => Ok(Empty {}.encode()),
+            (Kind::Checkpoint, None) => self.checkpointed(number, outcome.checkpoint),
+            (Kind::Kill | Kind::Update, None) => Ok(Empty {}.encode()),
         };
         if let Some(caller) = purpose.caller {
             self.answer(caller, answer);
@@ -315,14 +334,12 @@ impl Server {
             return Err(failure);
         }
         let Some(container) = self.containers.get_mut(&number) else { return Err(not_created()) };
-        let request = CreateTaskRequest::decode(&std::mem::take(&mut container.init.spec)).unwrap_or_default();
-        container.init.pid = outcome.pid;
-        // It is our child, or a worker's that has not exited yet, and nobody has reaped it.
-        container.init.pidfd = PidFd::open(outcome.pid).ok();
-        container.init.logger = logger(&outcome);
+        let request = CreateTaskRequest::decode(&container.init.spec).unwrap_or_default();
+        if request.checkpoint.is_empty() {
+            container.init.spec = Vec::new();
+        }
         container.has_mounts = outcome.has_mounts;
-        container.shares_pids = outcome.shares_pids;
-        container.cgroups = dunnage::cgroup::Paths(outcome.cgroups);
+        know(container, outcome);
         let (pid, streams) = (container.init.pid_u32(), container.init.streams.clone());
         let event = TaskCreate {
             container_id: request.id,
@@ -338,9 +355,32 @@ impl Server {
             pid,
         };
         self.publisher.publish("/tasks/create", "TaskCreate", &event);
+        // Of one that is to be restored there is nothing yet.
+        if pid != 0 {
+            self.connect_flows(number, "", given);
+            self.watch_memory(number);
+        }
+        Ok(PidResponse { pid }.encode())
+    }
+
+    /// The container is there again, and runs.
+    fn restored(&mut self, number: u32, outcome: Outcome, given: Given, failure: Option<Failure>) -> Answer {
+        if failure.is_some() {
+            return self.started(number, failure);
+        }
+        let Some(container) = self.containers.get_mut(&number) else { return Err(not_created()) };
+        container.init.spec = Vec::new();
+        know(container, outcome);
         self.connect_flows(number, "", given);
         self.watch_memory(number);
-        Ok(PidResponse { pid }.encode())
+        self.started(number, None)
+    }
+
+    fn checkpointed(&mut self, number: u32, checkpoint: String) -> Answer {
+        let Some(container) = self.containers.get(&number) else { return Err(not_created()) };
+        let event = TaskCheckpointed { container_id: container.whose.id.clone(), checkpoint };
+        self.publisher.publish("/tasks/checkpointed", "TaskCheckpointed", &event);
+        Ok(Empty {}.encode())
     }
 
     fn started(&mut self, number: u32, failure: Option<Failure>) -> Answer {

@@ -100,6 +100,11 @@ impl Container {
         self.busy == Busy::Create
     }
 
+    /// It is to be made from an image, when it is started.
+    pub fn is_image(&self) -> bool {
+        matches!(self.init.phase, Phase::Created | Phase::Starting) && self.init.pid == 0 && !self.is_being_made()
+    }
+
     /// The process of that exec id; the first one's is empty.
     ///
     /// # Errors
@@ -192,6 +197,7 @@ impl Container {
     /// No process can be added now.
     pub fn may_exec(&self) -> Result<(), Failure> {
         match self.state() {
+            "created" if self.is_image() => Err(Failure::unknown("cannot exec in a created state")),
             "paused" => Err(Failure::unknown("cannot exec in a paused state")),
             "stopped" => Err(Failure::unknown("cannot exec in a stopped state")),
             _ => Ok(()),

@@ -35,6 +35,7 @@ pub struct Purpose {
 pub enum Kind {
     Create,
     Start,
+    Restore,
     Exec,
     Delete,
     /// After the first process's end.

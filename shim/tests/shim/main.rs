@@ -14,6 +14,7 @@ mod common;
 
 mod bootstrap;
 mod changes;
+mod checkpoint;
 mod creation;
 mod events;
 mod exec;
