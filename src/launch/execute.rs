@@ -2,6 +2,7 @@
 
 use std::ffi::CString;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
+use std::sync::OnceLock;
 
 use dunnage_steps::Barrier;
 use dunnage_steps::flags::Namespaces;
@@ -33,6 +34,29 @@ use crate::trace::{Recorder, record};
 
 /// The child's half, as the build made it.
 static INIT: &[u8] = include_bytes!(env!("DUNNAGE_INIT"));
+/// The program that holds a pod's namespaces: `init/src/bin/pause.rs`.
+pub static PAUSE: &[u8] = include_bytes!(env!("DUNNAGE_PAUSE"));
+
+/// The sealed memory file of it that [`keep_init`] has made.
+static KEPT: OnceLock<OwnedFd> = OnceLock::new();
+
+fn sealed_init() -> nix::Result<OwnedFd> {
+    memfd::sealed(c"dunnage-init", INIT, true)
+}
+
+/// Makes `dunnage-init`'s memory file for all that this process and its copies will start, once; for a process that lives long (the shim).
+/// Nobody can change it: sealed, it is the same for whoever gets to it by `/proc/PID/exe` as one of its own would be.
+///
+/// The descriptor, for those who close all others; `None` if there is no memory: then each start makes its own.
+pub fn keep_init() -> Option<BorrowedFd<'static>> {
+    if KEPT.get().is_none()
+        && let Ok(made) = sealed_init()
+    {
+        // Nobody else makes one in the meantime, or ours is closed again.
+        KEPT.set(made).ok();
+    }
+    KEPT.get().map(AsFd::as_fd)
+}
 
 /// A process that the runtime started.
 #[derive(Debug)]
@@ -354,7 +378,14 @@ impl<'a> Execution<'a> {
         let (ours, childs) = Sync::pair()?;
         let failed = |what: &str, e| Error::sys(what, e).doing("start dunnage-init");
         let limit = FileSize::raise().map_err(|e| failed("prlimit RLIMIT_FSIZE", e))?;
-        let executable = memfd::sealed(c"dunnage-init", INIT, true).map_err(|e| failed("memfd_create", e))?;
+        let own;
+        let executable = match KEPT.get().filter(|kept| memfd::is_executable(kept)) {
+            Some(kept) => kept,
+            None => {
+                own = sealed_init().map_err(|e| failed("memfd_create", e))?;
+                &own
+            }
+        };
         let numbers: Vec<RawFd> = self.places.iter().map(|fd| fd.as_ref().map_or(-1, AsRawFd::as_raw_fd)).collect();
         let encoded = self.plan.encode(&numbers);
         let plan = memfd::sealed(c"dunnage-plan", &encoded, false).map_err(|e| failed("memfd_create", e))?;

@@ -50,6 +50,7 @@ mod seccomp;
 mod security;
 mod spec;
 mod state_format;
+mod takeover;
 mod trace;
 mod update;
 mod userns;

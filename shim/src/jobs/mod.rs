@@ -8,6 +8,7 @@ pub mod create;
 pub mod delete;
 pub mod exec;
 pub mod other;
+pub mod sandbox;
 pub mod stdio;
 
 use std::collections::BTreeMap;
@@ -20,6 +21,7 @@ use nix::sys::socket::{ControlMessage, MsgFlags, sendmsg};
 use crate::messages;
 use crate::proto::Message;
 use crate::proto::options::{CheckpointOptions, RuncOptions};
+use crate::proto::sandbox::CreateSandboxRequest;
 use crate::proto::task::CreateTaskRequest;
 use crate::ttrpc::Failure;
 
@@ -60,6 +62,8 @@ pub struct Streams {
 pub enum Job {
     /// Mounts, streams, container.
     Create(Box<CreateTaskRequest>),
+    /// The process that holds a pod's namespaces.
+    CreateSandbox(Box<CreateSandboxRequest>),
     /// Lets the first process go.
     Start,
     /// Makes the container out of an image of it: what [`Job::Create`] did not do of the request.
@@ -169,6 +173,7 @@ pub fn work(whose: &Whose, job: &Job, socket: BorrowedFd<'_>) -> ! {
 fn perform(whose: &Whose, job: &Job, given: &mut Given) -> Result<Outcome, Failure> {
     match job {
         Job::Create(request) => create::create(whose, request, given),
+        Job::CreateSandbox(request) => sandbox::create_sandbox(whose, request, given),
         Job::Start => create::start(whose),
         Job::Restore(request) => create::restore(whose, request, given),
         Job::Exec { id, spec, streams } => exec::exec(whose, id, spec, streams, given),

@@ -3,9 +3,11 @@
 pub use dunnage::protobuf as wire;
 
 pub mod bootstrap;
+pub mod cri;
 pub mod events;
 pub mod metrics;
 pub mod options;
+pub mod sandbox;
 pub mod table;
 pub mod task;
 pub mod ttrpc;

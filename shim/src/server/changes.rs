@@ -9,6 +9,7 @@ use dunnage::sys::pidfd::PidFd;
 use super::calls::decode;
 use super::container::{Busy, Container, Freezing, not_created};
 use super::process::{Caller, Phase, Process};
+use super::sandbox::Sandbox;
 use super::workers::{Kind, Purpose};
 use super::{Server, Timer};
 use crate::jobs::{Given, Job, Outcome, Streams, Whose};
@@ -72,10 +73,23 @@ impl Server {
             stdout: request.stdout.clone(),
             stderr: request.stderr.clone(),
         };
+        let process = Process::new("", streams, request.encode());
+        self.begin_create(caller, whose, process, None, &Job::Create(Box::new(request)))
+    }
+
+    /// The part of it that a task and a sandbox have in common.
+    pub(super) fn begin_create(
+        &mut self,
+        caller: Caller,
+        whose: Whose,
+        process: Process,
+        sandbox: Option<Sandbox>,
+        job: &Job,
+    ) -> Result<(), Failure> {
         let number = self.number();
         let purpose = Purpose { container: number, exec_id: String::new(), kind: Kind::Create, caller: Some(caller) };
-        let container = Container::new(number, whose, Process::new("", streams, request.encode()));
-        self.workers.start(&self.poll, &container.whose, &Job::Create(Box::new(request)), purpose, self.debug)?;
+        let container = Container { sandbox, ..Container::new(number, whose, process) };
+        self.workers.start(&self.poll, &container.whose, job, purpose, self.debug)?;
         self.containers.insert(number, container);
         self.leaving.somebody_is_here();
         self.look_whether_to_leave();
@@ -248,9 +262,13 @@ impl Server {
         }
         let (exit_status, exited_at) = init.told_exit();
         let (id, pid) = (container.whose.id, init.pid_u32());
-        let event =
-            TaskDelete { container_id: id, pid, exit_status, exited_at: Some(exited_at.clone()), id: String::new() };
-        self.publisher.publish("/tasks/delete", "TaskDelete", &event);
+        if let Some(sandbox) = container.sandbox {
+            self.sandbox_removed(sandbox);
+        } else {
+            let exited_at = Some(exited_at.clone());
+            let event = TaskDelete { container_id: id, pid, exit_status, exited_at, id: String::new() };
+            self.publisher.publish("/tasks/delete", "TaskDelete", &event);
+        }
         self.end_logger(init.logger);
         let answer = DeleteResponse { pid, exit_status, exited_at: Some(exited_at) };
         self.answer_all(init.deleters, &Ok(answer.encode()));
@@ -287,6 +305,9 @@ impl Server {
     pub(super) fn done(&mut self, purpose: Purpose, outcome: Outcome, given: Given) {
         let number = purpose.container;
         let failure = (outcome.code != 0).then(|| Failure { code: outcome.code, message: outcome.error.clone() });
+        if let (Kind::Kill, None, Some(failure)) = (purpose.kind, purpose.caller, &failure) {
+            self.sandbox_lives_on(number, failure);
+        }
         let answer = match (purpose.kind, failure) {
             (Kind::Create, failure) => self.created(number, outcome, given, failure),
             (Kind::Start, failure) => self.started(number, failure),
@@ -320,6 +341,7 @@ impl Server {
             container.busy = Busy::No;
         }
         self.meet_strangers();
+        self.go_on_closing(number);
         self.run_queue(number);
         self.look_whether_to_leave();
     }
@@ -341,6 +363,10 @@ impl Server {
         container.has_mounts = outcome.has_mounts;
         know(container, outcome);
         let (pid, streams) = (container.init.pid_u32(), container.init.streams.clone());
+        if container.sandbox.is_some() {
+            self.watch_memory(number);
+            return Ok(Empty {}.encode());
+        }
         let event = TaskCreate {
             container_id: request.id,
             bundle: request.bundle,
@@ -393,11 +419,17 @@ impl Server {
         }
         container.init.phase = Phase::Running;
         let pid = container.init.pid_u32();
-        let event = TaskStart { container_id: container.whose.id.clone(), pid };
-        self.publisher.publish("/tasks/start", "TaskStart", &event);
+        let answer = match &container.sandbox {
+            Some(sandbox) => Server::sandbox_started(container, sandbox),
+            None => {
+                let event = TaskStart { container_id: container.whose.id.clone(), pid };
+                self.publisher.publish("/tasks/start", "TaskStart", &event);
+                PidResponse { pid }.encode()
+            }
+        };
         // It may have ended while it was being started: only now may that be told.
         self.tell_end(number);
-        Ok(PidResponse { pid }.encode())
+        Ok(answer)
     }
 
     fn exec_started(
@@ -452,6 +484,7 @@ impl Server {
         if let Some(failure) = failure {
             container.busy = Busy::No;
             let deleters = std::mem::take(&mut container.init.deleters);
+            self.sandbox_stays(number, &failure);
             self.answer_all(deleters, &Err(failure));
             return;
         }

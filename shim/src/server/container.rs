@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, VecDeque};
 use dunnage::cgroup::Paths;
 
 use super::process::{Caller, Phase, Process};
+use super::sandbox::Sandbox;
 use crate::jobs::Whose;
 use crate::metrics::Meter;
 use crate::oom::OomWatch;
@@ -70,6 +71,8 @@ pub struct Container {
     pub killing_rest: bool,
     /// The runtime has nothing of it any more; its output is awaited.
     pub removed: bool,
+    /// It holds the namespaces of a pod, and is no task.
+    pub sandbox: Option<Sandbox>,
 }
 
 impl Container {
@@ -92,6 +95,7 @@ impl Container {
             signalling: 0,
             killing_rest: false,
             removed: false,
+            sandbox: None,
         }
     }
 

@@ -27,6 +27,7 @@ mod loggers;
 mod oom;
 mod removal;
 mod rootfs;
+mod sandbox;
 mod server;
 mod stdio;
 mod terminal;
