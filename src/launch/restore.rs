@@ -103,7 +103,8 @@ fn make<'a>(mut bundle: Bundle<'a>, asked: &Restore, directories: Directories) -
     match made {
         Ok(outcome) => {
             let dir = Some(creating.into_dir());
-            Ok(Made { bundle, dir, outcome, sockets, restored: true, ended: false })
+            let (trace, plan) = Default::default();
+            Ok(Made { bundle, dir, outcome, sockets, trace, plan, restored: true, ended: false })
         }
         Err(failed) => {
             let error = failed.error.clone();
