@@ -27,7 +27,7 @@ mod dir;
 pub mod exec;
 pub mod host;
 pub mod ooms;
-mod owned;
+pub mod owned;
 pub mod paths;
 pub mod restore;
 pub mod settings;

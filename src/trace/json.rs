@@ -132,7 +132,7 @@ struct Args {
     waits: String,
 }
 
-/// A file that [`write`] has written.
+/// A file that [`write()`] has written.
 ///
 /// # Errors
 /// It is another's.
