@@ -19,18 +19,19 @@ BUILD_PACKAGES = gcc libc6-dev make
 RUN_PACKAGES   = $(BUILD_PACKAGES) busybox-static jq procps
 FUZZ_PACKAGES  = g++
 TEST_PACKAGES  = $(RUN_PACKAGES) $(FUZZ_PACKAGES) strace runc util-linux uidmap iproute2 python3 libseccomp2 golang-github-containers-common \
-                 crun fuse3 fuse-overlayfs e2fsprogs python3-jsonschema
+                 iptables crun fuse3 fuse-overlayfs e2fsprogs python3-jsonschema
 VM_PACKAGES    = $(TEST_PACKAGES) secilc
 DAEMON_PACKAGES = $(BUILD_PACKAGES) busybox-static python3 python3-grpcio patchelf
 FAULTS_PACKAGES = $(BUILD_PACKAGES) busybox-static runc crun
 CALLER_PACKAGES = $(BUILD_PACKAGES) python3 debootstrap debian-archive-keyring util-linux
 CALLER_OPTIONS = $(if $(QUICK),--suite trixie --side dunnage --side shim) $(if $(ONLY),--only '$(ONLY)')
+VALIDATION_PACKAGES = $(BUILD_PACKAGES) python3 util-linux
 BENCH_PACKAGES = $(RUN_PACKAGES) strace golang-github-containers-common
 DIST_PACKAGES  = $(BUILD_PACKAGES) git python3
 DEB_PACKAGES   = debootstrap
 BENCH_SHIM_PACKAGES = $(DAEMON_PACKAGES) util-linux
 
-.PHONY: help run test fuzz test-faults test-containerd test-callers soak test-systemd test-vm test-vm-v1 clean-vm lint deny bench bench-shim build man completions install install-files check-arm64 dist deb toolchain
+.PHONY: help run test fuzz test-faults test-containerd test-callers soak test-systemd test-vm test-vm-v1 clean-vm lint deny validation bench bench-shim build man completions install install-files check-arm64 dist deb toolchain
 
 help: ## this list
 	@sed -n 's/^\([a-z0-9-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | while IFS='	' read -r t d; do printf '  make %-12s %s\n' "$$t" "$$d"; done
@@ -49,6 +50,7 @@ run: toolchain ## build, and show the life of a container
 
 test: toolchain ## unit tests, golden plans, fuzzing for some seconds, real containers
 	@integration/packages.sh $(TEST_PACKAGES)
+	@integration/criu.sh
 	CARGO="$(CARGO)" integration/test.sh
 
 fuzz: toolchain ## every fuzz target for ten minutes (FUZZ_SECONDS), one after the other
@@ -63,8 +65,8 @@ test-faults: toolchain ## killed and failed at every system call, thousands of c
 
 test-containerd: toolchain ## the shim under real daemons: containerd 1.6, 1.7 and 2.x; FULL=yes kills them a hundred times
 	@integration/packages.sh $(DAEMON_PACKAGES)
-	$(CARGO) build --release -p containerd-shim-dunnage-v2 --target $(TARGET)
-	integration/containerd/run.py --shim $(abspath $(SHIM)) $(if $(ONLY),--only '$(ONLY)')
+	$(CARGO) build --release -p dunnage -p containerd-shim-dunnage-v2 --target $(TARGET)
+	integration/containerd/run.py --shim $(abspath $(SHIM)) --dunnage $(abspath $(BINARY)) $(if $(ONLY),--only '$(ONLY)')
 	$(if $(ONLY),,CARGO="$(CARGO)" integration/containerd/protos.sh)
 	$(if $(ONLY),,SHIM=$(abspath $(SHIM)) SOAK=300 $(CARGO) test -q -p containerd-shim-dunnage-v2 --test soak -- --nocapture)
 
@@ -90,7 +92,7 @@ clean-vm: ## throw the virtual machine away: the next test-vm makes it anew
 
 lint: toolchain ## rustfmt, clippy and shellcheck, warnings are errors
 	@integration/packages.sh $(BUILD_PACKAGES) shellcheck
-	shellcheck -S warning integration/*.sh integration/containerd/*.sh integration/callers/*.sh integration/vm/*.sh integration/vm/guest.d/*.sh integration/bench/*.sh integration/faults/*.sh packaging/*.sh packaging/dunnage/p* .ci/run
+	shellcheck -S warning integration/*.sh integration/validation/*.sh integration/containerd/*.sh integration/callers/*.sh integration/vm/*.sh integration/vm/guest.d/*.sh integration/bench/*.sh integration/faults/*.sh packaging/*.sh packaging/dunnage/p* .ci/run
 	$(CARGO) fmt --all --check
 	$(CARGO) clippy --workspace --all-targets -- -D warnings
 	$(CARGO) clippy --test systemd -- -D warnings
@@ -111,6 +113,14 @@ test-callers: toolchain ## podman, buildah, Docker, containerd of three Debian r
 	$(CARGO) build --release -p dunnage -p containerd-shim-dunnage-v2 --target $(TARGET)
 	integration/callers/run.py --dunnage $(abspath $(BINARY)) --shim $(abspath $(SHIM)) $(CALLER_OPTIONS)
 	integration/callers/run.py --dunnage $(abspath $(BINARY)) --shim $(abspath $(SHIM)) --systemd --suite trixie $(CALLER_OPTIONS)
+
+validation: toolchain ## the OCI's validation suite, built from Debian's source package, against us and runc; writes docs/validation.md
+	@integration/packages.sh $(VALIDATION_PACKAGES)
+	$(CARGO) build --release --bin dunnage --target $(TARGET)
+	integration/validation/build.sh
+	[ -e target/peers/list ] || YOUKI=no integration/peers.sh
+	integration/validation/run.py --suite target/validation/suite --runtime $(abspath $(BINARY)) \
+		--reference "$$(awk '$$1 == "runc" { print $$3 }' target/peers/list)" --report docs/validation.md
 
 bench: toolchain ## measure ourselves against the floor, runc, crun and youki; writes docs/bench/
 	@integration/packages.sh $(BENCH_PACKAGES)

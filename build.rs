@@ -1,4 +1,5 @@
-//! Builds `dunnage-init` with flags of its own and hands its bytes to the library; notes the commit for `--version`.
+//! Builds `dunnage-init` (and `pause`, for the shim) with flags of its own and hands the bytes to the library; notes the commit for
+//! `--version`.
 //!
 //! The child's half needs what cargo cannot say per package: no start files, no C library, a fixed address. So it is a
 //! workspace of its own, built into our output folder by the same cargo. It has no dependencies: nothing is fetched.
@@ -49,8 +50,9 @@ fn main() -> Result<(), Box<dyn Error>> {
     if !status.success() {
         return Err(format!("dunnage-init does not build: {}", manifest.display()).into());
     }
-    let init = target_dir.join(&target).join("release/dunnage-init");
-    println!("cargo::rustc-env=DUNNAGE_INIT={}", init.display());
+    let made = target_dir.join(&target).join("release");
+    println!("cargo::rustc-env=DUNNAGE_INIT={}", made.join("dunnage-init").display());
+    println!("cargo::rustc-env=DUNNAGE_PAUSE={}", made.join("pause").display());
 
     if let Some(commit) = commit() {
         println!("cargo::rustc-env=DUNNAGE_COMMIT={commit}");

@@ -37,6 +37,17 @@ METHODS = {
         "Update": ("UpdateContainerRequest", "UpdateContainerResponse"),
         "Delete": ("DeleteContainerRequest", "Empty"),
     },
+    "containerd.services.sandbox.v1.Store": {"Create": ("StoreRequest", "StoreRequest"), "Delete": ("StoreDeleteRequest", "Empty")},
+    "containerd.services.sandbox.v1.Controller": {
+        "Create": ("ControllerCreateRequest", "Empty"),
+        "Start": ("ControllerRequest", "ControllerStartResponse"),
+        "Platform": ("ControllerRequest", "ControllerPlatformResponse"),
+        "Stop": ("ControllerStopRequest", "Empty"),
+        "Wait": ("ControllerRequest", "WaitResponse"),
+        "Status": ("ControllerStatusRequest", "ControllerStatusResponse"),
+        "Shutdown": ("ControllerRequest", "Empty"),
+        "Metrics": ("ControllerRequest", "ControllerMetricsResponse"),
+    },
     "runtime.v1.RuntimeService": {
         "Status": ("StatusRequest", "StatusResponse"),
         "RunPodSandbox": ("RunPodSandboxRequest", "RunPodSandboxResponse"),

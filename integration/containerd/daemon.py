@@ -102,11 +102,14 @@ DRAIN = "2s"
 class Daemon:
     """One containerd. `start`, `kill` and `stop` may be called again and again; what is below `base` stays."""
 
-    def __init__(self, binaries, shim, runc, base, parent):
+    def __init__(self, binaries, shim, runc, base, parent, dunnage=None):
         self.shim, self.runc, self.base, self.parent = shim, runc, base, parent
+        self.dunnage = dunnage
         self.binaries = binaries
         self.process = None
         self.connection = None
+        # Of its environment.
+        self.more = {}
         self.snapshotter = "overlayfs"
         self.level = "debug" if os.environ.get("DUNNAGE_DEBUG") else "info"
         for name in ("tmp", "bin", "cni", "opt"):
@@ -159,12 +162,14 @@ class Daemon:
         text += RUNTIME.format(cri=cri, name="runc", path="", options="")
         text += RUNTIME.format(cri=cri, name="path", path=f'runtime_path = "{self.shim}"', options="")
         text += RUNTIME.format(cri=cri, name="missing", path="", options='BinaryName = "no-runc"')
+        if self.version == (1, 7):
+            text += RUNTIME.format(cri=cri, name="sandbox", path='sandbox_mode = "shim"', options="")
         with open(self.base + "/config.toml", "w") as f:
             f.write(text)
 
     def environment(self):
         kept = {name: value for name, value in os.environ.items() if name in ("HOME", "LANG")}
-        return {**kept, "PATH": self.path, "TMPDIR": self.base + "/tmp"}
+        return {**kept, "PATH": self.path, "TMPDIR": self.base + "/tmp", **self.more}
 
     def start(self, patience=90):
         log = open(self.base + "/daemon.log", "ab")
@@ -222,6 +227,10 @@ class Daemon:
 
     def containers(self, namespace):
         return self.connection.service("containerd.services.containers.v1.Containers", namespace)
+
+    def sandboxes(self, namespace):
+        """The store and the controller of sandboxes."""
+        return (self.connection.service("containerd.services.sandbox.v1." + name, namespace) for name in ("Store", "Controller"))
 
     @property
     def cri(self):

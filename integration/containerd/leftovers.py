@@ -92,7 +92,8 @@ class Place:
 
     def _bundles(self):
         # A name with a dot is one that the daemon was about to remove when it was killed; it does not look at it again.
-        found = _entries(self.base + "/state/io.containerd.runtime.v2.task", 2)
+        state = self.base + "/state/io.containerd."
+        found = _entries(state + "runtime.v2.task", 2) + _entries(state + "sandbox.controller.v1.shim", 2)
         return [path for path in found if not os.path.basename(path).startswith(".")]
 
     def settle(self, patience=10):

@@ -53,7 +53,7 @@ TASKS = {
 
 CONTAINERS = {
     "Runtime": "name=1:str options=2:Any",
-    "Container": "id=1:str labels=2:{str} image=3:str runtime=4:Runtime spec=5:Any snapshotter=6:str snapshot_key=7:str",
+    "Container": "id=1:str labels=2:{str} image=3:str runtime=4:Runtime spec=5:Any snapshotter=6:str snapshot_key=7:str sandbox=11:str",
     "CreateContainerRequest": "container=1:Container",
     "CreateContainerResponse": "container=1:Container",
     "ListContainersRequest": "filters=1:[str]",
@@ -62,6 +62,24 @@ CONTAINERS = {
     "UpdateContainerRequest": "container=1:Container update_mask=2:FieldMask",
     "UpdateContainerResponse": "container=1:Container",
     "DeleteContainerRequest": "id=1:str",
+}
+
+_CONTROLLED = "sandbox_id=1:str sandboxer=10:str"
+SANDBOXES = {
+    "SandboxRuntime": "name=1:str options=2:Any",
+    "Sandbox": "sandbox_id=1:str runtime=2:SandboxRuntime spec=3:Any sandboxer=10:str",
+    "StoreRequest": "sandbox=1:Sandbox",
+    "StoreDeleteRequest": "sandbox_id=1:str",
+    "ControllerCreateRequest": "sandbox_id=1:str options=3:Any netns_path=4:str annotations=5:{str} sandbox=6:Sandbox sandboxer=10:str",
+    "ControllerRequest": _CONTROLLED,
+    "ControllerStartResponse": "sandbox_id=1:str pid=2:uint created_at=3:Timestamp address=5:str version=6:uint",
+    "Platform": "os=1:str architecture=2:str variant=3:str",
+    "ControllerPlatformResponse": "platform=1:Platform",
+    "ControllerStopRequest": "sandbox_id=1:str timeout_secs=2:uint sandboxer=10:str",
+    "ControllerStatusRequest": "sandbox_id=1:str verbose=2:bool sandboxer=10:str",
+    "ControllerStatusResponse": "sandbox_id=1:str pid=2:uint state=3:str info=4:{str} created_at=5:Timestamp exited_at=6:Timestamp address=8:str",
+    "ControllerMetricsResponse": "metrics=1:Metric",
+    "ShimSandboxRequest": "sandbox_id=1:str",
 }
 
 EVENTS = {
@@ -110,7 +128,7 @@ CRI = {
     "UserNamespace": "mode=1:uint uids=2:[IDMapping] gids=3:[IDMapping]",
     "NamespaceOption": "network=1:uint pid=2:uint ipc=3:uint target_id=4:str userns_options=5:UserNamespace",
     "SandboxSecurity": "namespace_options=1:NamespaceOption privileged=6:bool",
-    "LinuxPodSandboxConfig": "cgroup_parent=1:str security_context=2:SandboxSecurity",
+    "LinuxPodSandboxConfig": "cgroup_parent=1:str security_context=2:SandboxSecurity sysctls=3:{str}",
     "PodSandboxMetadata": "name=1:str uid=2:str namespace=3:str attempt=4:uint",
     "PodSandboxConfig": "metadata=1:PodSandboxMetadata hostname=2:str log_directory=3:str labels=6:{str} annotations=7:{str}"
     " linux=8:LinuxPodSandboxConfig",
@@ -170,4 +188,4 @@ CRI = {
     "ImageStatusResponse": "image=1:Image",
 }
 
-MESSAGES = {**TYPES, **TASKS, **CONTAINERS, **EVENTS, **METRICS, **TTRPC, **CRI}
+MESSAGES = {**TYPES, **TASKS, **CONTAINERS, **SANDBOXES, **EVENTS, **METRICS, **TTRPC, **CRI}

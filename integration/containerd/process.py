@@ -217,7 +217,7 @@ class Task(Process):
     """A container with its task. `rootfs="overlay"`: the shim mounts it; "plain": it is a directory."""
 
     def __init__(self, world, args, id=None, tty=False, stdin=False, rootfs="overlay", labels=None, annotations=None, options=None,
-                 change=None, **process):  # fmt: skip
+                 change=None, sandbox="", **process):  # fmt: skip
         super().__init__(world, id or f"{world.name}-{next(numbers)}"[-60:], tty, stdin)
         self.mounts, root = [], world.rootfs
         if rootfs == "overlay":
@@ -232,12 +232,12 @@ class Task(Process):
             self.spec["annotations"] = annotations
         if change:
             change(self.spec)
-        self.options, self.labels = options, labels or {}
+        self.options, self.labels, self.sandbox = options, labels or {}, sandbox
         self.created = False
 
     def container(self):
         runtime = {"name": "io.containerd.runc.v2", "options": self.options}
-        record = {"id": self.id, "labels": self.labels, "runtime": runtime, "spec": json_any("Spec", self.spec)}
+        record = {"id": self.id, "labels": self.labels, "runtime": runtime, "spec": json_any("Spec", self.spec), "sandbox": self.sandbox}
         self.world.daemon.containers(self.world.namespace).Create(container=record)
         self.created = True
         return self

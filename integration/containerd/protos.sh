@@ -42,6 +42,7 @@ cd "$src/github.com/containerd"
 protoc -I "$src" -I "$dest/usr/include" -I "$src/github.com/containerd/ttrpc" --include_imports --descriptor_set_out="$dest/all.bin" \
 	github.com/containerd/containerd/api/runtime/task/v2/shim.proto \
 	github.com/containerd/containerd/api/runtime/task/v3/shim.proto \
+	github.com/containerd/containerd/api/runtime/sandbox/v1/sandbox.proto \
 	github.com/containerd/containerd/api/events/task.proto \
 	github.com/containerd/containerd/api/services/ttrpc/events/v1/events.proto \
 	github.com/containerd/containerd/api/types/introspection.proto \

@@ -1,7 +1,7 @@
 #!/usr/bin/python3
 """The shim under real containerd daemons: one runner for each, in pid and mount namespaces of its own.
 
-  integration/containerd/run.py [--daemon 1.6|1.7|2.1|all] [--shim PATH] [--runc PATH] [--only PATTERN]... [--list]
+  integration/containerd/run.py [--daemon 1.6|1.7|2.1|all] [--shim PATH] [--runc PATH] [--dunnage PATH] [--only PATTERN]... [--list]
 
 Without --shim it is the reference shim that came with each daemon, and with it the known differences of differences.txt count.
 FULL=yes: the counts of the long tests in full. VERBOSE=1: why a known difference failed. DUNNAGE_DEBUG=1: the daemons log all.
@@ -31,6 +31,7 @@ def arguments():
     parser.add_argument("--daemon", action="append", help="1.6, 1.7, 2.1 or all (default)")
     parser.add_argument("--shim", help="the shim under test (default: the one that came with each daemon)")
     parser.add_argument("--runc", help="the runc that a shim may want (default: the one that came with each daemon)")
+    parser.add_argument("--dunnage", help="our runtime, which takes runc's place under the shim that came with each daemon")
     parser.add_argument("--only", action="append", help="tests whose name contains this; * and ? are wildcards")
     parser.add_argument("--cgroups", choices=("host", "v2"), default="host", help="v2: a pure tree of v2, without controllers")
     parser.add_argument("--serial", action="store_true", help="one daemon after the other")
@@ -133,7 +134,7 @@ def inside(args, runner):
     images.rootfs(base + "/rootfs")
     images.pause(base + "/pause")
     images.archive(base + "/images.tar", base + "/rootfs", base + "/pause")
-    daemon = Daemon(binaries, shim, runc, base, parent)
+    daemon = Daemon(binaries, shim, runc, base, parent, os.path.realpath(args.dunnage) if args.dunnage else None)
     daemon.start()
     daemon.import_images(base + "/images.tar")
     daemon.stop()
@@ -158,7 +159,7 @@ def outside(args):
         parent = f"/dunnage-{version}-{os.getpid()}"
         words = ["unshare", "--mount", "--pid", "--fork", "--kill-child", "--mount-proc", "--propagation", "private", sys.executable]
         words += [sys.argv[0], "--inside", f"{directory}={parent}", "--cgroups", args.cgroups]
-        for name in ("shim", "runc"):
+        for name in ("shim", "runc", "dunnage"):
             words += [f"--{name}", getattr(args, name)] if getattr(args, name) else []
         for pattern in args.only or []:
             words += ["--only", pattern]

@@ -10,6 +10,7 @@
 #              tests/containers/compare, with the newest runc
 #   shim, shim-systemd
 #              the containerd shim's tests, with either driver: memory that runs out, statistics, freezing, removal on v2
+#   checkpoint tests/containers/checkpoint and the shim's, with the newest criu
 #   scenes     guest.d/*.sh: what needs a whole machine; a script that exits with 0 passed
 #   selinux    selinux.sh: the scene of a machine that was started with SELinux (not one of the default)
 set -uo pipefail
@@ -26,10 +27,13 @@ export RUNC
 mount -o remount,dev,suid /tmp
 binaries=/payload/binaries.json
 # What nothing of depends on who makes the cgroup, or what is by cgroupfs in any case.
-SAME_BY_SYSTEMD="compare|adversary|console|descriptors|errors|hostile_input|idmapped|landlock|mounts|namespaces|netdevices|process|rootfs"
+# And what is a scene, with fewer containers: guest.d/45-takeover.sh.
+SAME_BY_SYSTEMD="compare|adversary|checkpoint|takeover|console|descriptors|errors|hostile_input|idmapped|landlock|mounts|namespaces|netdevices|process|rootfs"
 SAME_BY_SYSTEMD+="|rootless|seccomp|security|spec|userns"
 # Of the shim's tests those in which a cgroup is asked or changed.
 SHIM_ON_V2="^(oom|changes|kill|removal|metrics)::|paused|stats|pids|^life_cycle::a_container_lives"
+# What of a checkpoint depends on who makes the cgroup.
+CHECKPOINT_BY_SYSTEMD="memory_and_open_files_survive|left_running|a_paused_container|a_failed_hook_leaves_nothing|every_other_flag_is_taken"
 run=0 passed=0
 
 # count RUN PASSED
@@ -100,11 +104,17 @@ for part in "$@"; do
 	printf '\n== %s: %s, %s, %s\n' "$part" "$(uname -r)" "$(systemctl --version | sed -n 1p)" "$(stat -fc %T /sys/fs/cgroup)"
 	case $part in
 	others) programs ;;
-	cgroupfs) DUNNAGE_TEST_DRIVER=$part nextest -E 'binary(containers) and not test(/^(compare|adversary)::/)' ;;
+	cgroupfs) DUNNAGE_TEST_DRIVER=$part nextest -E 'binary(containers) and not test(/^(compare|adversary|checkpoint|takeover)::/)' ;;
 	systemd) DUNNAGE_TEST_DRIVER=$part nextest -E "binary(containers) and not test(/^($SAME_BY_SYSTEMD)::/)" ;;
 	compare-*) DUNNAGE_TEST_DRIVER=${part#compare-} nextest -E 'test(/^compare::/)' ;;
 	shim) nextest -E "package(containerd-shim-dunnage-v2) and test(/$SHIM_ON_V2/)" ;;
 	shim-systemd) DUNNAGE_TEST_DRIVER=systemd nextest -E "binary(shim) and test(/$SHIM_ON_V2/)" ;;
+	checkpoint)
+		# There is no iptables here, which criu uses if it is told nothing.
+		mkdir -p /etc/criu && echo 'network-lock nftables' >/etc/criu/runc.conf
+		nextest -E "test(/^checkpoint::/)"
+		DUNNAGE_TEST_DRIVER=systemd nextest -E "binary(containers) and test(/^checkpoint::($CHECKPOINT_BY_SYSTEMD)$/)"
+		;;
 	scenes) scenes ;;
 	selinux) scene "$here/selinux.sh" /payload/selinux.policy ;;
 	*) nextest -E "test($part)" ;;

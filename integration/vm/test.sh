@@ -28,6 +28,7 @@ say "building the tests"
 runtime=target/$("$here/../target.sh")/release/dunnage
 "$cargo" metadata --format-version 1 >"$payload/cargo.json"
 "$cargo" nextest run --test containers --status-level none --final-status-level none payload::it_compiles
+integration/criu.sh
 [ -e target/peers/list ] || YOUKI=no integration/peers.sh
 
 # What the tests read, where they read it.
@@ -37,6 +38,7 @@ git ls-files >>"$payload/files"
 printf '%s\n' "$runtime" "target/$target/dunnage" "target/$target/containerd-shim-dunnage-v2" "target/${target%/*}/tmp" target/peers/list >>"$payload/files"
 find target/peers -path '*/root' -prune -o -path target/peers/apt -prune -o -type f -print >>"$payload/files"
 cut -d' ' -f3 target/peers/list | xargs -n1 dirname | sed "s|^$repo/||;s|\$|/root/usr/lib|" >>"$payload/files"
+printf '%s\n' target/criu/criu target/criu/root/usr/lib >>"$payload/files"
 tar -c --ignore-failed-read -T "$payload/files" 2>/dev/null | tar -x -C "$payload/repo"
 cp "$(command -v cargo-nextest)" "$payload/"
 # 33 is the newest version of a policy that Linux has.

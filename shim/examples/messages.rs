@@ -6,7 +6,7 @@ use std::fmt::Write as _;
 
 use dunnage_shim::proto::{Any, Empty, Mount, Timestamp};
 use dunnage_shim::proto::{Fault, Message};
-use dunnage_shim::proto::{bootstrap, events, metrics, options, task, ttrpc};
+use dunnage_shim::proto::{bootstrap, events, metrics, options, sandbox, task, ttrpc};
 
 fn again<M: Message>(bytes: &[u8]) -> Result<Vec<u8>, Fault> {
     M::decode(bytes).map(|message| message.encode())
@@ -70,6 +70,17 @@ fn answer(name: &str, bytes: &[u8]) {
         task::StatsResponse,
         task::ConnectResponse,
         task::ShutdownRequest,
+        sandbox::CreateSandboxRequest,
+        sandbox::SandboxRequest,
+        sandbox::StartSandboxResponse,
+        sandbox::PlatformResponse,
+        sandbox::Platform,
+        sandbox::StopSandboxRequest,
+        sandbox::WaitSandboxResponse,
+        sandbox::SandboxStatusRequest,
+        sandbox::SandboxStatusResponse,
+        sandbox::SandboxMetricsResponse,
+        sandbox::Metric,
         metrics::v1::Metrics,
         metrics::v1::HugetlbStat,
         metrics::v1::PidsStat,

@@ -21,6 +21,8 @@ pub const OPTIONS: &str = "options.json";
 pub const RUNTIME: &str = "runtime";
 /// The first process's pid.
 pub const INIT_PID: &str = "init.pid";
+/// What CRIU said of a checkpoint that failed.
+pub const CRIU_LOG: &str = "criu-dump.log";
 /// How the first process ended.
 const EXIT: &str = "dunnage-exit.json";
 /// The containers of the group, in the bundle of its first.

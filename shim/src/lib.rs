@@ -7,6 +7,7 @@
 //! | [`server`] | the server: one loop, and the state of a group of containers |
 //! | [`jobs`] | what its workers do, which may take time |
 //! | [`external`] | another OCI runtime in our place, by its command line |
+//! | [`pod`] | pure: the sandbox of a pod as a container |
 //! | [`mounts`] | the root file system that containerd hands over: mounting, unmounting |
 //! | [`program`] | a program of the host, run to its end |
 //! | [`metrics`], [`oom`] | what a container uses, and when its memory has run out |
@@ -28,7 +29,10 @@ pub mod metrics;
 pub mod mounts;
 pub mod oom;
 pub mod options;
+pub mod pod;
 pub mod program;
 pub mod proto;
 pub mod server;
 pub mod ttrpc;
+
+pub use dunnage::messages;

@@ -119,16 +119,27 @@ pub fn to_json(options: &RuncOptions) -> String {
     fields.to_string()
 }
 
-/// What of `options.json` matters to `delete`; a file that is none says nothing.
+/// What of `options.json` matters to `delete` and to a sandbox; a file that is none says nothing.
 pub fn of_json(bytes: &[u8]) -> RuncOptions {
     let value: Value = serde_json::from_slice(bytes).unwrap_or_default();
     let text = |key: &str| value.get(key).and_then(Value::as_str).unwrap_or_default().to_owned();
+    let flag = |key: &str| value.get(key).and_then(Value::as_bool).unwrap_or_default();
     RuncOptions {
+        no_pivot_root: flag("no_pivot_root"),
+        no_new_keyring: flag("no_new_keyring"),
         binary_name: text("binary_name"),
         root: text("root"),
-        systemd_cgroup: value.get("systemd_cgroup").and_then(Value::as_bool).unwrap_or_default(),
+        systemd_cgroup: flag("systemd_cgroup"),
         ..RuncOptions::default()
     }
+}
+
+/// Where `start` leaves the options for a server whose daemon may ask for a sandbox: that request has none.
+pub const ENVIRONMENT: &str = "DUNNAGE_SHIM_OPTIONS";
+
+/// The options that `start` was given.
+pub fn of_environment() -> RuncOptions {
+    std::env::var_os(ENVIRONMENT).map(|text| of_json(text.as_encoded_bytes())).unwrap_or_default()
 }
 
 /// The state root of a namespace.

@@ -136,6 +136,7 @@ pub fn run(program: &Program<'_>) -> Result<Ended> {
         env: program.env,
         cwd: None,
         stdio: stdio.each_ref().map(AsFd::as_fd),
+        more: &[],
         pdeathsig: program.dies_with_us.then_some(libc::SIGKILL),
     });
     let spawned = spawned.map_err(|failure| match failure {

@@ -1,4 +1,5 @@
-//! Which cgroup a process that `exec` starts enters: the container's, one below it (`--cgroup`), or where its init is.
+//! Which cgroup a process that `exec` starts enters: the container's, one below it (`--cgroup`), or where its init is. And moving one
+//! there that is not `dunnage-init` (CRIU).
 
 use std::collections::BTreeMap;
 
@@ -30,6 +31,11 @@ impl OwnedCgroup {
 }
 
 impl Cgroup {
+    /// Moves a process of ours, which does nothing yet, into it: one that was started without knowing of cgroups.
+    pub fn enter(&self, pid: i32) -> Result<()> {
+        self.places.iter().try_for_each(|place| place.dir.write("cgroup.procs", &pid.to_string()))
+    }
+
     /// Turns to where a process is now in the unified hierarchy. For an exec whose container's cgroup takes no processes
     /// (`EBUSY` of clone3: it has children with controllers) because its init has moved below.
     pub fn follow(&mut self, pid: i32) -> Result<()> {

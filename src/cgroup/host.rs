@@ -234,6 +234,12 @@ impl Membership {
         })
     }
 
+    /// Every controller (`name=x`; `""` for v2) with its path, as the kernel shows them.
+    pub fn all(&self) -> impl Iterator<Item = (&str, &str)> {
+        let fields = self.0.lines().filter_map(|line| line.split_once(':')?.1.split_once(':'));
+        fields.flat_map(|(keys, path)| keys.split(',').map(move |key| (key, path)))
+    }
+
     /// True if the process is in the cgroup of this directory, or in one below it.
     pub fn is_in(&self, hierarchy: &Hierarchy, path: &str) -> bool {
         let here = self.directory(hierarchy);

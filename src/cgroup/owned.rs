@@ -234,6 +234,11 @@ impl OwnedCgroup {
         ["freezer", "devices", ""].iter().find_map(|key| self.node(key)).or_else(|| self.nodes.first())
     }
 
+    /// The directory in which [`OwnedCgroup::freeze`] stops them, and of which version that is.
+    pub fn freezer_path(&self) -> Option<(&str, Version)> {
+        self.freezer().map(|node| (node.path.as_str(), node.hierarchy.version))
+    }
+
     fn freezer(&self) -> Option<&Node> {
         // On hybrid a process is frozen through v1, because that is where `state` of all runtimes looks.
         self.node("freezer").or_else(|| self.nodes.iter().find(|n| n.hierarchy.version == Version::V2))

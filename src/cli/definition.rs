@@ -158,13 +158,13 @@ pub const ROOT: Flag = Flag::new(
 pub const SYSTEMD_CGROUP: Flag = Flag::new(
     "systemd-cgroup",
     Takes::Bool,
-    "let systemd make the cgroup; cgroupsPath is then \"slice:prefix:name\" (create and run)",
+    "let systemd make the cgroup; cgroupsPath is then \"slice:prefix:name\" (create, run and restore)",
 );
 /// `--rootless`.
 pub const ROOTLESS: Flag = Flag::new(
     "rootless",
     Takes::Text("BOOL"),
-    "ignore cgroup permission errors: true, false or auto (default: auto; create and run)",
+    "ignore cgroup permission errors: true, false or auto (default: auto; create, run and restore)",
 );
 
 /// Flags that several commands share.

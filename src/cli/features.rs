@@ -35,7 +35,7 @@ pub fn document() -> Result<String> {
     let flags: Vec<&str> = seccomp::FLAGS.iter().filter(|(_, flag)| known & flag != 0).map(|(name, _)| *name).collect();
     json(&Build {
         systemd: true,
-        criu: false,
+        criu: true,
         intel_rdt: true,
         net_devices: true,
         seccomp_archs: &archs,

@@ -8,6 +8,7 @@ pub mod root;
 mod usage;
 
 pub mod check;
+pub mod checkpoint;
 pub mod create;
 pub mod delete;
 pub mod events;
@@ -20,6 +21,7 @@ pub mod pause;
 pub mod plan;
 pub mod process;
 pub mod ps;
+pub mod restore;
 pub mod resume;
 pub mod run;
 pub mod seccomp;
@@ -40,10 +42,10 @@ use crate::error::{Errno, Error, Result};
 use crate::log;
 use definition::{DEBUG, Definition, LOG, LOG_FORMAT, Matches, ROOT, ROOTLESS, SYSTEMD_CGROUP};
 
-/// Every command, in the order of the help. `checkpoint` and `restore` are not among them as long as
-/// they do nothing: an engine that tries `COMMAND --help` to learn what a runtime can do gets a true answer.
+/// Every command, in the order of the help.
 static COMMANDS: &[&Definition] = &[
     &check::COMMAND,
+    &checkpoint::COMMAND,
     &create::COMMAND,
     &delete::COMMAND,
     &events::COMMAND,
@@ -55,6 +57,7 @@ static COMMANDS: &[&Definition] = &[
     &pause::COMMAND,
     &plan::COMMAND,
     &ps::COMMAND,
+    &restore::COMMAND,
     &resume::COMMAND,
     &run::COMMAND,
     &seccomp::COMMAND,
@@ -133,6 +136,8 @@ impl Global {
 pub enum Command {
     /// `check`
     Check(check::CheckArgs),
+    /// `checkpoint`
+    Checkpoint(Box<checkpoint::CheckpointArgs>),
     /// `create`
     Create(create::CreateArgs),
     /// `delete`
@@ -155,6 +160,8 @@ pub enum Command {
     Plan(plan::PlanArgs),
     /// `ps`
     Ps(ps::PsArgs),
+    /// `restore`
+    Restore(Box<restore::RestoreArgs>),
     /// `resume`
     Resume(resume::ResumeArgs),
     /// `run`
@@ -181,6 +188,7 @@ impl Command {
     pub fn run(&self, global: &Global) -> Result<u8> {
         match self {
             Command::Check(args) => check::run(global, args),
+            Command::Checkpoint(args) => checkpoint::run(global, args),
             Command::Create(args) => create::run(global, args),
             Command::Delete(args) => delete::run(global, args),
             Command::Events(args) => events::run(global, args),
@@ -192,6 +200,7 @@ impl Command {
             Command::Pause(args) => pause::run(global, args),
             Command::Plan(args) => plan::run(global, args),
             Command::Ps(args) => ps::run(global, args),
+            Command::Restore(args) => restore::run(global, args),
             Command::Resume(args) => resume::run(global, args),
             Command::Run(args) => run::run(global, args),
             Command::Seccomp(args) => seccomp::run(args),

@@ -35,7 +35,7 @@ killed it.",
 };
 
 const KEEP: Flag = Flag::new("keep", Takes::Bool, "leave the container in place when its program has ended");
-const NO_SUBREAPER: Flag =
+pub(super) const NO_SUBREAPER: Flag =
     Flag::new("no-subreaper", Takes::Bool, "do not adopt the processes that the container leaves behind");
 
 /// `run`

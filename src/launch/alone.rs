@@ -48,7 +48,7 @@ pub fn start(script: &str, stdio: &[OwnedFd; 3]) -> Spawned {
     let args = [c"sh".to_owned(), c"-c".to_owned(), std::ffi::CString::new(script).unwrap()];
     let env = [c"PATH=/usr/bin:/bin".to_owned()];
     let stdio = stdio.each_ref().map(AsFd::as_fd);
-    spawn(&Program { path: c"/bin/sh", args: &args, env: &env, cwd: None, stdio, pdeathsig: None }).unwrap()
+    spawn(&Program { path: c"/bin/sh", args: &args, env: &env, cwd: None, stdio, more: &[], pdeathsig: None }).unwrap()
 }
 
 /// The whole of a foreground run of `script`; ends this process with its exit code.

@@ -129,11 +129,11 @@ pub fn run(args: &Arguments, run: Run) -> Result<u8> {
 
 /// A bundle, read and found right, and everything that is to be known before something is made.
 pub struct Bundle<'a> {
-    args: &'a Arguments,
-    run: Option<Run>,
-    spec: Spec,
-    path: String,
-    rootfs: String,
+    pub(super) args: &'a Arguments,
+    pub(super) run: Option<Run>,
+    pub(super) spec: Spec,
+    pub(super) path: String,
+    pub(super) rootfs: String,
     options: Options,
     pid_file: Option<PidFile>,
     notify_host: Option<PathBuf>,
@@ -195,7 +195,7 @@ impl<'a> Bundle<'a> {
         Ok(Bundle { args, run, spec, path, rootfs, options, pid_file, notify_host })
     }
 
-    fn validation(&self) -> validate::Options {
+    pub(super) fn validation(&self) -> validate::Options {
         validate::Options {
             rootless_euid: self.args.rootless_euid,
             systemd_cgroup: self.args.systemd_cgroup,
@@ -203,11 +203,11 @@ impl<'a> Bundle<'a> {
         }
     }
 
-    fn request(&self) -> Request<'_> {
+    pub(super) fn request(&self) -> Request<'_> {
         Request { id: &self.args.id, bundle: &self.path, spec: &self.spec, options: &self.options }
     }
 
-    fn identity(&self) -> Identity<'_> {
+    pub(super) fn identity(&self) -> Identity<'_> {
         let seccomp = self.spec.linux.as_ref().and_then(|l| l.seccomp.as_ref());
         Identity {
             id: &self.args.id,
@@ -217,19 +217,19 @@ impl<'a> Bundle<'a> {
         }
     }
 
-    fn terminal(&self) -> bool {
+    pub(super) fn terminal(&self) -> bool {
         self.spec.process.as_ref().is_some_and(|p| p.terminal)
     }
 
     /// Who is to own what the program has as descriptors 0-2.
-    fn owner(&self) -> Owner {
+    pub(super) fn owner(&self) -> Owner {
         let linux = self.spec.linux.clone().unwrap_or_default();
         let uid = self.spec.process.as_ref().map_or(0, |p| p.user.uid);
         Owner { uid: host_id(&linux.uid_mappings, uid), gid: host_id(&linux.gid_mappings, 0) }
     }
 
     /// The maps of a user namespace that is joined: who owns the program's descriptors depends on them, and the state tells them.
-    fn learn_maps(&mut self) -> Result<()> {
+    pub(super) fn learn_maps(&mut self) -> Result<()> {
         let Some(linux) = self.spec.linux.as_mut().filter(|l| l.uid_mappings.is_empty()) else { return Ok(()) };
         let joined = linux.namespaces.iter().find(|n| n.kind == "user" && !n.path.is_empty());
         let maps = joined.map_or(Ok(None), |n| host::userns_maps(&n.path)).map_err(Error::new)?;
@@ -260,7 +260,14 @@ impl<'a> Bundle<'a> {
         let keep = self.run.is_some_and(|r| r.keep);
         let outcome = self.execute(&plan, &mut creating, owned.as_ref(), placement);
         match outcome {
-            Ok(outcome) => Ok(Made { bundle: self, dir: Some(creating.into_dir()), outcome, sockets, ended: false }),
+            Ok(outcome) => Ok(Made {
+                bundle: self,
+                dir: Some(creating.into_dir()),
+                outcome,
+                sockets,
+                restored: false,
+                ended: false,
+            }),
             Err(failed) => {
                 let error = failed.error.clone();
                 if !keep {
@@ -272,7 +279,7 @@ impl<'a> Bundle<'a> {
     }
 
     /// Where the cgroup is to be, and what else has to be known of the host.
-    fn place(&self, cgroups: Host) -> Result<(Placement, Facts)> {
+    pub(super) fn place(&self, cgroups: Host) -> Result<(Placement, Facts)> {
         let driver = self.args.systemd_cgroup.then(|| Scope::of(self.args.rootless_cgroups));
         let placement = facts::placement(&self.spec, &self.args.id, &cgroups, driver)?;
         let mut facts = facts::gather(&self.spec, cgroups, &placement.paths, &self.rootfs, self.args.no_pivot)?;
@@ -280,7 +287,7 @@ impl<'a> Bundle<'a> {
         Ok((placement, facts))
     }
 
-    fn origin(&self) -> Origin<'_> {
+    pub(super) fn origin(&self) -> Origin<'_> {
         Origin {
             id: &self.args.id,
             bundle: &self.path,
@@ -341,6 +348,7 @@ impl<'a> Bundle<'a> {
         execution.creating = Some(creating);
         execution.maps = (linux.uid_mappings, linux.gid_mappings);
         execution.stdio = stdio.child;
+        execution.links = stdio.links;
         execution.origin = Some((&self.spec, &origin));
         let result = execution.run();
         let Execution { process, console, cgroup, unit, unit_started, manager, resctrl_made, net_devices, .. } =
@@ -355,7 +363,7 @@ impl<'a> Bundle<'a> {
         }
     }
 
-    fn stdio(&self, detached: bool) -> Result<StdioPlan> {
+    pub(super) fn stdio(&self, detached: bool) -> Result<StdioPlan> {
         match (self.terminal(), detached) {
             (true, _) => Ok(StdioPlan::terminal()),
             (false, true) => StdioPlan::detached(self.owner()),
@@ -365,7 +373,7 @@ impl<'a> Bundle<'a> {
 
     /// Undoes a creation that failed: the process, the cgroup, the directory; then the hooks hear of its end. What cannot be undone
     /// goes to the log, and stays recorded for `delete`.
-    fn undo(&self, creating: Creating, owned: Option<&OwnedCgroup>, mut failed: Failed) {
+    pub(super) fn undo(&self, creating: Creating, owned: Option<&OwnedCgroup>, mut failed: Failed) {
         if let Some(process) = failed.process {
             // It may have ended by itself.
             process.pidfd.send_signal(libc::SIGKILL).ok();
@@ -400,7 +408,7 @@ impl<'a> Bundle<'a> {
         }
     }
 
-    fn state(&self, status: Status, pid: i32) -> OciState<'_> {
+    pub(super) fn state(&self, status: Status, pid: i32) -> OciState<'_> {
         OciState {
             oci_version: crate::spec::default::OCI_VERSION,
             id: &self.args.id,
@@ -421,14 +429,14 @@ fn give_back(devices: Option<Box<Devices>>) {
 
 /// Connected and opened before anything is made, so that a dead one fails first.
 #[derive(Default)]
-struct Sockets {
+pub(super) struct Sockets {
     console: Option<FdSocket>,
     pidfd: Option<FdSocket>,
     terminal: Option<HostTerminal>,
 }
 
 impl Sockets {
-    fn connect(bundle: &Bundle<'_>) -> Result<Sockets> {
+    pub(super) fn connect(bundle: &Bundle<'_>) -> Result<Sockets> {
         let args = bundle.args;
         let detached = bundle.run.is_none_or(|r| r.detach);
         let console_socket = args.console_socket.is_some() || (args.takes_console && bundle.terminal());
@@ -442,35 +450,37 @@ impl Sockets {
 }
 
 /// What a plan that could not be executed to its end has left.
-struct Failed {
-    error: Error,
-    process: Option<Process>,
-    cgroup: Option<Cgroup>,
-    resctrl_made: Vec<String>,
-    net_devices: Option<Box<Devices>>,
+pub(super) struct Failed {
+    pub(super) error: Error,
+    pub(super) process: Option<Process>,
+    pub(super) cgroup: Option<Cgroup>,
+    pub(super) resctrl_made: Vec<String>,
+    pub(super) net_devices: Option<Box<Devices>>,
     /// systemd's unit that was started.
-    unit: Option<(String, Manager)>,
+    pub(super) unit: Option<(String, Manager)>,
 }
 
 /// What executing the plan gave.
-struct Outcome {
-    process: Process,
-    console: Option<std::os::fd::OwnedFd>,
-    relay: Relay,
-    signals: Option<Signals>,
-    notify: Option<Forwarder>,
+pub(super) struct Outcome {
+    pub(super) process: Process,
+    pub(super) console: Option<std::os::fd::OwnedFd>,
+    pub(super) relay: Relay,
+    pub(super) signals: Option<Signals>,
+    pub(super) notify: Option<Forwarder>,
     /// Until the container is its caller's.
-    net_devices: Option<Box<Devices>>,
+    pub(super) net_devices: Option<Box<Devices>>,
 }
 
 /// A container that was made.
 pub struct Made<'a> {
-    bundle: Bundle<'a>,
-    dir: Option<ContainerDir>,
-    outcome: Outcome,
-    sockets: Sockets,
+    pub(super) bundle: Bundle<'a>,
+    pub(super) dir: Option<ContainerDir>,
+    pub(super) outcome: Outcome,
+    pub(super) sockets: Sockets,
+    /// It was not started, but goes on: there are no poststart hooks.
+    pub(super) restored: bool,
     /// The process has been waited for.
-    ended: bool,
+    pub(super) ended: bool,
 }
 
 impl Made<'_> {
@@ -500,6 +510,9 @@ impl Made<'_> {
 
     /// The program runs: poststart hooks.
     fn started(&mut self) -> Result<()> {
+        if self.restored {
+            return Ok(());
+        }
         let hooks = self.bundle.spec.hooks.clone().unwrap_or_default().poststart;
         let state = self.bundle.state(Status::Running, self.outcome.process.pid);
         let run = hooks::run(Moment::Poststart, &hooks, &state, None);
@@ -516,7 +529,7 @@ impl Made<'_> {
     }
 
     /// Until the program ends; the result is its exit code.
-    fn foreground(&mut self) -> Result<u8> {
+    pub(super) fn foreground(&mut self) -> Result<u8> {
         if let (Some(master), Some(terminal)) = (self.outcome.console.take(), self.sockets.terminal.take()) {
             let attached = console::check_master(master.as_fd()).and_then(|()| terminal.attach(master));
             let [stdin, stdout, _] = stdio();
@@ -548,7 +561,7 @@ impl Made<'_> {
         Ok(u8::try_from(exit.shell_status()).unwrap_or(255))
     }
 
-    fn destroy(&mut self) -> Result<()> {
+    pub(super) fn destroy(&mut self) -> Result<()> {
         // A process that still runs is killed; one that we have waited for is gone.
         if !self.ended && self.outcome.process.pidfd.send_signal(libc::SIGKILL).is_ok() {
             self.outcome.process.pidfd.reap().ok();

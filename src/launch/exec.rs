@@ -24,7 +24,7 @@ use crate::plan::compile::Options;
 use crate::plan::exec::{self, Request};
 use crate::spec::landlock::Landlock;
 use crate::spec::{self, problem, validate};
-use crate::state::{self, Config, ContainerDir, State, Status};
+use crate::state::{self, Config, ContainerDir, InitProcess, State, Status};
 use crate::sys::descriptors::stdio as stdio_fds;
 use crate::{host, log};
 
@@ -57,6 +57,8 @@ pub struct Arguments {
 pub struct Target {
     /// Its state.
     pub state: State<Config>,
+    /// Its first process, held from the first look on. Not where the caller hands descriptors over: ours would be among their numbers.
+    init: Option<InitProcess>,
 }
 
 impl Target {
@@ -66,12 +68,18 @@ impl Target {
         let dir = ContainerDir::open(&args.root, &args.id)?;
         let state: State<Config> = dir.load()?;
         let paths = Paths(state.cgroup_paths.clone());
-        match state.status(&dir, || crate::cgroup::is_frozen(&paths))? {
+        let init = if args.preserve_fds == 0 { state.init()? } else { None };
+        let frozen = || crate::cgroup::is_frozen(&paths);
+        let status = match init {
+            Some(_) => state.status_of_living(&dir, frozen)?,
+            None => state.status(&dir, frozen)?,
+        };
+        match status {
             Status::Stopped => Err(Error::new("cannot exec in a stopped container")),
             Status::Paused if !args.ignore_paused => {
                 Err(Error::new("cannot exec in a paused container (use --ignore-paused to override)"))
             }
-            _ => Ok(Target { state }),
+            _ => Ok(Target { state, init }),
         }
     }
 
@@ -124,7 +132,14 @@ fn start(args: &Arguments, target: &Target, mut process: spec::Process) -> Resul
     let console_socket = args.console_socket.as_deref().map(FdSocket::console).transpose()?;
     let pidfd_socket = args.pidfd_socket.as_deref().map(FdSocket::pidfd).transpose()?;
     let terminal = if process.terminal && !args.detach { Some(HostTerminal::open()?) } else { None };
-    let init = target.state.init()?.ok_or_else(|| Error::new("cannot exec in a stopped container"))?;
+    let own;
+    let init = match &target.init {
+        Some(init) => init,
+        None => {
+            own = target.state.init()?.ok_or_else(|| Error::new("cannot exec in a stopped container"))?;
+            &own
+        }
+    };
 
     let names = config.namespaces.iter().map(|n| n.kind.clone());
     let landlock = Landlock::of_labels(&config.labels).map_err(|problem| Error::new(problem.message))?;
@@ -177,7 +192,7 @@ fn start(args: &Arguments, target: &Target, mut process: spec::Process) -> Resul
         Identity { id: &args.id, bundle: target.bundle().unwrap_or_default(), annotations: &annotations, agent };
     let mut execution = Execution::new(&plan, identity);
     execution.init = Some(init.pidfd.as_fd());
-    execution.init_root = init_root(&init)?;
+    execution.init_root = init_root(init)?;
     execution.cgroup = cgroup(target, &facts, args)?;
     // Who names a cgroup, be it `/`, means that one.
     execution.busy = if args.sub_cgroups.is_empty() { Busy::FollowInit } else { Busy::Fail };
@@ -221,7 +236,7 @@ fn start(args: &Arguments, target: &Target, mut process: spec::Process) -> Resul
 }
 
 /// The root directory of init, by its link in procfs; init is alive, or what the link led to would be of another process.
-fn init_root(init: &state::InitProcess) -> Result<Option<OwnedFd>> {
+fn init_root(init: &InitProcess) -> Result<Option<OwnedFd>> {
     let path = format!("/proc/{}/root", init.pid);
     let root = match crate::files::open(path.as_str(), OFlag::O_PATH | OFlag::O_DIRECTORY) {
         Ok(root) => root,

@@ -2,6 +2,7 @@
 
 use std::ffi::CString;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
+use std::sync::OnceLock;
 
 use dunnage_steps::Barrier;
 use dunnage_steps::flags::Namespaces;
@@ -32,6 +33,29 @@ use crate::sys::{memfd, sched};
 
 /// The child's half, as the build made it.
 static INIT: &[u8] = include_bytes!(env!("DUNNAGE_INIT"));
+/// The program that holds a pod's namespaces: `init/src/bin/pause.rs`.
+pub static PAUSE: &[u8] = include_bytes!(env!("DUNNAGE_PAUSE"));
+
+/// The sealed memory file of it that [`keep_init`] has made.
+static KEPT: OnceLock<OwnedFd> = OnceLock::new();
+
+fn sealed_init() -> nix::Result<OwnedFd> {
+    memfd::sealed(c"dunnage-init", INIT, true)
+}
+
+/// Makes `dunnage-init`'s memory file for all that this process and its copies will start, once; for a process that lives long (the shim).
+/// Nobody can change it: sealed, it is the same for whoever gets to it by `/proc/PID/exe` as one of its own would be.
+///
+/// The descriptor, for those who close all others; `None` if there is no memory: then each start makes its own.
+pub fn keep_init() -> Option<BorrowedFd<'static>> {
+    if KEPT.get().is_none()
+        && let Ok(made) = sealed_init()
+    {
+        // Nobody else makes one in the meantime, or ours is closed again.
+        KEPT.set(made).ok();
+    }
+    KEPT.get().map(AsFd::as_fd)
+}
 
 /// A process that the runtime started.
 #[derive(Debug)]
@@ -110,6 +134,8 @@ pub struct Execution<'a> {
     pub net_devices: Option<Box<Devices>>,
     /// The master of the container's terminal.
     pub console: Option<OwnedFd>,
+    /// Where its descriptors 0-2 lead, for state.json and so for a checkpoint (create).
+    pub links: Vec<String>,
     sync: Option<Sync>,
     places: Vec<Option<OwnedFd>>,
 }
@@ -139,6 +165,7 @@ impl<'a> Execution<'a> {
             resctrl_made: Vec::new(),
             net_devices: None,
             console: None,
+            links: Vec::new(),
             sync: None,
             places: Vec::new(),
         }
@@ -148,7 +175,12 @@ impl<'a> Execution<'a> {
     /// [`Execution::cgroup`] tell what there is.
     pub fn run(&mut self) -> Result<()> {
         let plan = self.plan;
-        plan.parent.iter().try_for_each(|step| {
+        self.steps(&plan.parent)
+    }
+
+    /// Steps that come after those of the plan.
+    pub fn steps(&mut self, steps: &[ParentStep]) -> Result<()> {
+        steps.iter().try_for_each(|step| {
             self.step(step).map_err(|e| match step {
                 // What came of that is what the child has said.
                 ParentStep::Wait(_) => e,
@@ -275,6 +307,7 @@ impl<'a> Execution<'a> {
             );
         }
         let mut state = State::new(self.identity.id, process.pid, process.start_time, config, paths);
+        state.external_descriptors = std::mem::take(&mut self.links);
         if let Some(group) = self.plan.resctrl() {
             state.intel_rdt_path = group.path.clone();
             state.intel_rdt_mon_path = group.monitoring.clone().unwrap_or_default();
@@ -324,7 +357,14 @@ impl<'a> Execution<'a> {
         let (ours, childs) = Sync::pair()?;
         let failed = |what: &str, e| Error::sys(what, e).doing("start dunnage-init");
         let limit = FileSize::raise().map_err(|e| failed("prlimit RLIMIT_FSIZE", e))?;
-        let executable = memfd::sealed(c"dunnage-init", INIT, true).map_err(|e| failed("memfd_create", e))?;
+        let own;
+        let executable = match KEPT.get().filter(|kept| memfd::is_executable(kept)) {
+            Some(kept) => kept,
+            None => {
+                own = sealed_init().map_err(|e| failed("memfd_create", e))?;
+                &own
+            }
+        };
         let numbers: Vec<RawFd> = self.places.iter().map(|fd| fd.as_ref().map_or(-1, AsRawFd::as_raw_fd)).collect();
         let encoded = self.plan.encode(&numbers);
         let plan = memfd::sealed(c"dunnage-plan", &encoded, false).map_err(|e| failed("memfd_create", e))?;

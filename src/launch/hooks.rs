@@ -136,7 +136,7 @@ fn start<'a>(hook: &Hook, state: &'a [u8], cwd: Option<&CStr>) -> Result<Running
     fcntl(&state_pipe, FcntlArg::F_SETFL(OFlag::O_NONBLOCK)).map_err(|e| Error::sys("fcntl F_SETFL", e))?;
     let unsent = send(&state_pipe, state);
     let stdio = [stdin.as_fd(), stdout.as_fd(), stderr.as_fd()];
-    let program = Program { path: &path, args: &args, env: &env, cwd, stdio, pdeathsig: None };
+    let program = Program { path: &path, args: &args, env: &env, cwd, stdio, more: &[], pdeathsig: None };
     let spawned = spawn(&program).map_err(|failure| match failure {
         Failure::Clone(e) => Error::sys("clone", e),
         Failure::Stdio(e) => Error::sys("stdio of the hook", e),

@@ -15,6 +15,7 @@ pub mod idmaps;
 pub mod notify;
 pub mod pidfile;
 pub mod relay;
+pub mod restore;
 pub mod sockets;
 pub mod start;
 pub mod stdio;

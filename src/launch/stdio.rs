@@ -1,7 +1,7 @@
 //! What a process gets as its descriptors 0-2 when it has no terminal, and who owns them. Knows nothing of how they get
 //! there.
 
-use std::os::fd::{BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use nix::fcntl::OFlag;
 use nix::sys::stat::{FileStat, SFlag, fstat};
@@ -29,20 +29,26 @@ pub struct StdioPlan {
     pub child: [Option<OwnedFd>; 3],
     /// Our part.
     pub relay: Relay,
+    /// Where its descriptors lead, as /proc/PID/fd has it; of what is no pipe, socket or null device only that it is something else.
+    /// Whoever restores a checkpoint has to know the pipes.
+    pub links: Vec<String>,
 }
 
 impl StdioPlan {
     /// create, `run -d`, `exec -d` without a terminal: ours, whatever they are. Only their owner changes.
     pub fn detached(owner: Owner) -> Result<StdioPlan> {
+        let mut plan = StdioPlan::default();
         for (fd, name) in stdio().into_iter().zip(NAMES) {
-            give(fd, &stat(fd, name)?, owner, name)?;
+            let stat = stat(fd, name)?;
+            give(fd, &stat, owner, name)?;
+            plan.links.push(link(&stat));
         }
-        Ok(StdioPlan::default())
+        Ok(plan)
     }
 
     /// With a terminal, whose slave `dunnage-init` puts on 0-2; [`Relay::terminal`] follows in the foreground.
     pub fn terminal() -> StdioPlan {
-        StdioPlan::default()
+        StdioPlan { links: vec![NULL.to_owned(); 3], ..StdioPlan::default() }
     }
 
     /// run, exec without a terminal. runc copies everything through three pipes. A pipe or a socket of the caller can be
@@ -59,10 +65,12 @@ impl StdioPlan {
     fn add(&mut self, slot: usize, fd: BorrowedFd<'_>, name: &str, owner: Owner) -> Result<()> {
         let stat = stat(fd, name)?;
         if is_null(&stat) || matches!(kind(&stat), SFlag::S_IFIFO | SFlag::S_IFSOCK) {
+            self.links.push(link(&stat));
             return give(fd, &stat, owner, name);
         }
         let (read, write) = pipe2(OFlag::O_CLOEXEC).map_err(|e| Error::sys(format!("pipe for {name}"), e))?;
         let child = if slot == 0 { &read } else { &write };
+        self.links.push(link(&self::stat(child.as_fd(), name)?));
         if (geteuid().as_raw(), getegid().as_raw()) != (owner.uid, owner.gid) {
             match fchown(child, Some(Uid::from_raw(owner.uid)), Some(Gid::from_raw(owner.gid))) {
                 // Rootless: the process does it itself, where it is root (step `stdio-owner`).
@@ -86,6 +94,18 @@ impl StdioPlan {
 
 fn stat(fd: BorrowedFd<'_>, name: &str) -> Result<FileStat> {
     fstat(fd).map_err(|e| Error::sys(format!("fstat of {name}"), e))
+}
+
+const NULL: &str = "/dev/null";
+
+fn link(stat: &FileStat) -> String {
+    match kind(stat) {
+        SFlag::S_IFIFO => format!("pipe:[{}]", stat.st_ino),
+        SFlag::S_IFSOCK => format!("socket:[{}]", stat.st_ino),
+        _ if is_null(stat) => NULL.to_owned(),
+        // Of a file one would have to ask for the name, which nobody reads.
+        _ => "file".to_owned(),
+    }
 }
 
 /// The null device of the host: nobody's to own.

@@ -247,6 +247,43 @@ pub fn create(request: &Request<'_>, facts: &Facts) -> Result<Plan> {
     Ok(plan)
 }
 
+/// What the runtime does around CRIU, which makes the processes.
+#[derive(Default)]
+pub struct Restore {
+    /// Before CRIU is started.
+    pub before: Plan,
+    /// When CRIU is there, and waits: it is the process that systemd is given, and in its cgroup and its resctrl group are those that it
+    /// makes.
+    pub after: Vec<ParentStep>,
+    /// When the processes are there, and do not run yet.
+    pub made: Vec<ParentStep>,
+}
+
+/// Compiles the restoration of a container: its cgroup and its record, as [`create`] has them.
+///
+/// # Errors
+/// As [`create`].
+pub fn restore(request: &Request<'_>, facts: &Facts) -> Result<Restore> {
+    let none = Linux::default();
+    let linux = request.spec.linux.as_ref().unwrap_or(&none);
+    let cgroup = Cgroup::of(request, linux.resources.clone().unwrap_or_default(), linux, facts)?;
+    let by_unit = cgroup.unit.as_ref().is_some_and(|unit| !unit.is_slice());
+    let rdt = rdt(linux, request.id, facts)?;
+    let (mut before, mut after) = (Plan::default(), Plan::default());
+    before.parent(ParentStep::Record);
+    cgroup.make(if by_unit { &mut after } else { &mut before });
+    if let Some(group) = &rdt {
+        before.parent(ParentStep::Resctrl(group.clone()));
+        after.parent(ParentStep::JoinResctrl(group.joined()));
+    }
+    after.parent.extend(cgroup.devices_v2.clone().map(ParentStep::Devices));
+    if let Some(owner) = request.spec.cgroup_owner().filter(|_| delegates(facts)) {
+        after.parent(ParentStep::Delegate(owner));
+    }
+    let made = vec![ParentStep::RecordInit, ParentStep::PrepareState, ParentStep::SaveState];
+    Ok(Restore { before, after: after.parent, made })
+}
+
 /// To delegate is safe on cgroup v2 alone (config-linux.md, "Cgroup ownership"): on v1 the owner of a directory owns its limits.
 fn delegates(facts: &Facts) -> bool {
     facts.cgroups.version() == Version::V2 && !facts.cgroup_paths.is_empty()

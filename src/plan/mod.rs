@@ -177,7 +177,7 @@ fn cs(strs: &[String], field: &str) -> Result<Vec<CString>> {
 }
 
 /// A path made absolute and free of `.`, `..` and double slashes, by its text alone.
-fn clean(path: &str) -> String {
+pub fn clean(path: &str) -> String {
     let mut out: Vec<&str> = Vec::new();
     for part in path.split('/') {
         match part {

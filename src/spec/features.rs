@@ -118,6 +118,10 @@ pub fn json(build: &Build<'_>) -> Result<String> {
     if build.criu {
         unsafe_annotations.push("org.criu.config");
     }
+    let mut annotations = BTreeMap::from([("io.dunnage.version", env!("CARGO_PKG_VERSION"))]);
+    if build.criu {
+        annotations.insert("org.opencontainers.runc.checkpoint.enabled", "true");
+    }
     let features = Features {
         oci_version_min: OCI_VERSION_MIN,
         oci_version_max: OCI_VERSION,
@@ -125,7 +129,7 @@ pub fn json(build: &Build<'_>) -> Result<String> {
         mount_options: mount_options::names().collect(),
         linux: linux(build),
         // `org.opencontainers.runc.commit` is runc's alone, says runtime-spec.
-        annotations: BTreeMap::from([("io.dunnage.version", env!("CARGO_PKG_VERSION"))]),
+        annotations,
         potentially_unsafe_config_annotations: unsafe_annotations,
     };
     let mut out = Vec::new();

@@ -23,6 +23,11 @@ const MAX_STATE: usize = 64 << 20;
 /// There as long as the container is `created`: init waits for somebody to read from it.
 const EXEC_FIFO: &str = "exec.fifo";
 
+/// There between the writing of a checkpoint and the end of the container.
+const CHECKPOINT: &str = "checkpoint";
+/// There during a restore.
+pub const CRIU_ROOT: &str = "criu-root";
+
 /// The directory that holds one directory per container (`--root`).
 #[derive(Debug)]
 pub struct Root {
@@ -315,6 +320,29 @@ impl ContainerDir {
     /// Removes the fifo: the container is `running` from here on.
     pub fn remove_exec_fifo(&self) -> Result<()> {
         self.unlink(EXEC_FIFO)
+    }
+
+    /// Makes or removes the mark that a checkpoint was written; it may be there, or missing, already.
+    pub fn mark_checkpoint(&self, marked: bool) -> Result<()> {
+        if !marked {
+            return self.unlink(CHECKPOINT);
+        }
+        match self.create_file(CHECKPOINT) {
+            Ok(_) | Err(Errno::EEXIST) => Ok(()),
+            Err(e) => Err(Error::sys(format!("create {}/{CHECKPOINT}", self.id), e)),
+        }
+    }
+
+    /// Makes the directory to which CRIU's root is mounted (in a namespace of CRIU's own).
+    pub fn make_criu_root(&self) -> Result<()> {
+        let made = files::mkdirat(&self.fd, CRIU_ROOT, Mode::S_IRWXU);
+        made.map_err(|e| Error::sys(format!("mkdir {}/{CRIU_ROOT}", self.id), e))
+    }
+
+    /// Removes it.
+    pub fn remove_criu_root(&self) -> Result<()> {
+        missing_is_fine(files::unlinkat(&self.fd, CRIU_ROOT, UnlinkatFlags::RemoveDir))
+            .map_err(|e| Error::sys(format!("rmdir {}/{CRIU_ROOT}", self.id), e))
     }
 
     /// Uid that owns the directory: who created the container.

@@ -29,7 +29,7 @@ mod to_spec;
 mod types;
 
 pub use creating::{Aborted, Claim, Creating, Intent};
-pub use dir::{ContainerDir, Root, check_id, does_not_exist};
+pub use dir::{CRIU_ROOT, ContainerDir, Root, check_id, does_not_exist};
 pub use from_spec::Origin;
 pub use lock::Lock;
 pub use report::{OCI_VERSION, Report, annotations, bundle, now, rfc3339_nano};

@@ -72,6 +72,11 @@ impl<C> State<C> {
         if !self.init_is_alive()? {
             return Ok(Status::Stopped);
         }
+        self.status_of_living(dir, frozen)
+    }
+
+    /// The status of one whose init is held, alive.
+    pub fn status_of_living(&self, dir: &ContainerDir, frozen: impl FnOnce() -> Result<bool>) -> Result<Status> {
         if frozen()? {
             return Ok(Status::Paused);
         }

@@ -34,6 +34,18 @@ pub fn is_open(fd: RawFd) -> bool {
     unsafe { libc::fcntl(fd, libc::F_GETFD) != -1 }
 }
 
+/// A descriptor that our caller has opened for us under this number, and that is now ours: close-on-exec, under a number above 2.
+pub fn inherited(fd: RawFd) -> Result<OwnedFd, Errno> {
+    // SAFETY: no pointers; EBADF if it is not open.
+    let copy = Errno::result(unsafe { libc::fcntl(fd, libc::F_DUPFD_CLOEXEC, 3) })?;
+    if fd > 2 {
+        // SAFETY: the caller named it for this, once; nothing of ours owns it.
+        unsafe { libc::close(fd) };
+    }
+    // SAFETY: the kernel has just made it for us; nobody else knows of it.
+    Ok(unsafe { OwnedFd::from_raw_fd(copy) })
+}
+
 /// A copy of the descriptor `fd` of the process behind `pidfd` (Linux 5.6; needs ptrace rights over it).
 pub fn pidfd_getfd(pidfd: BorrowedFd<'_>, fd: RawFd) -> Result<OwnedFd, Errno> {
     // SAFETY: no pointers. The descriptor is close-on-exec by definition.

@@ -11,6 +11,9 @@ use nix::unistd::write;
 /// `MFD_EXEC` of Linux 6.3: where the sysctl vm.memfd_noexec is 1, a memfd is not executable without it.
 const MFD_EXEC: libc::c_uint = 0x10;
 
+/// `F_SEAL_EXEC` of Linux 6.3: nobody changes whether it is executable, which its owner, root of a container, could by a descriptor.
+const F_SEAL_EXEC: libc::c_int = 0x20;
+
 /// A sealed copy of `bytes`, close-on-exec.
 pub fn sealed(name: &CStr, bytes: &[u8], executable: bool) -> Result<OwnedFd, Errno> {
     let plain = MFdFlags::MFD_CLOEXEC | MFdFlags::MFD_ALLOW_SEALING;
@@ -29,14 +32,35 @@ pub fn sealed(name: &CStr, bytes: &[u8], executable: bool) -> Result<OwnedFd, Er
         rest = rest.get(n..).ok_or(Errno::EIO)?;
     }
     let seals = SealFlag::F_SEAL_SEAL | SealFlag::F_SEAL_SHRINK | SealFlag::F_SEAL_GROW | SealFlag::F_SEAL_WRITE;
-    fcntl(&fd, FcntlArg::F_ADD_SEALS(seals))?;
+    if executable {
+        match fcntl(&fd, FcntlArg::F_ADD_SEALS(seals | SealFlag::from_bits_retain(F_SEAL_EXEC))) {
+            Err(Errno::EINVAL) => fcntl(&fd, FcntlArg::F_ADD_SEALS(seals))?,
+            r => r?,
+        };
+    } else {
+        fcntl(&fd, FcntlArg::F_ADD_SEALS(seals))?;
+    }
     Ok(fd)
+}
+
+/// Whether it can be executed still: see `F_SEAL_EXEC`, for kernels without.
+pub fn is_executable(fd: &OwnedFd) -> bool {
+    nix::sys::stat::fstat(fd).is_ok_and(|stat| stat.st_mode & 0o100 != 0)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use std::os::fd::AsRawFd;
+
+    #[test]
+    fn stays_executable() {
+        let fd = sealed(c"test", b"#!/bin/true\n", true).unwrap();
+        assert!(is_executable(&fd));
+        let changed = nix::sys::stat::fchmod(&fd, nix::sys::stat::Mode::empty());
+        // Where the kernel cannot keep it from being changed, it is seen.
+        assert_eq!(is_executable(&fd), changed == Err(Errno::EPERM));
+    }
 
     #[test]
     fn cannot_be_changed_by_any_way_to_it() {

@@ -10,6 +10,7 @@ use std::mem::MaybeUninit;
 use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 
 use nix::errno::Errno;
+use nix::fcntl::{FcntlArg, fcntl};
 
 use super::pidfd::PidFd;
 
@@ -24,8 +25,10 @@ pub struct Program<'a> {
     pub env: &'a [CString],
     /// `None`: ours.
     pub cwd: Option<&'a CStr>,
-    /// What becomes its descriptors 0, 1 and 2; none of them may itself be one of 0-2. It gets no others.
+    /// What becomes its descriptors 0, 1 and 2; none of them may itself be one of 0-2. It gets no others,
     pub stdio: [BorrowedFd<'a>; 3],
+    /// but for these, which become 3, 4 and so on.
+    pub more: &'a [BorrowedFd<'a>],
     /// The signal that it gets when the thread that starts it ends (PR_SET_PDEATHSIG).
     pub pdeathsig: Option<i32>,
 }
@@ -62,7 +65,8 @@ struct Shared<'a> {
     args: *const *const c_char,
     env: *const *const c_char,
     cwd: *const c_char,
-    stdio: [RawFd; 3],
+    /// What becomes 0, 1 and so on; none of them is among the numbers that are given.
+    fds: &'a [RawFd],
     /// Descriptors to close one by one, where the kernel has no close_range (before 5.9).
     close: Option<&'a [RawFd]>,
     pdeathsig: Option<i32>,
@@ -86,12 +90,14 @@ pub fn spawn(program: &Program<'_>) -> Result<Spawned, Failure> {
 fn spawn_closing(program: &Program<'_>, close: Option<&[RawFd]>) -> Result<Spawned, Failure> {
     let args = pointers(program.args);
     let env = pointers(program.env);
+    let given = given(program)?;
+    let fds: Vec<RawFd> = given.iter().map(|fd| fd.as_raw_fd()).collect();
     let mut shared = Shared {
         path: program.path.as_ptr(),
         args: args.as_ptr(),
         env: env.as_ptr(),
         cwd: program.cwd.map_or(std::ptr::null(), CStr::as_ptr),
-        stdio: program.stdio.map(|fd| fd.as_raw_fd()),
+        fds: &fds,
         close,
         pdeathsig: program.pdeathsig,
         parent: std::process::id().cast_signed(),
@@ -120,6 +126,40 @@ fn spawn_closing(program: &Program<'_>, close: Option<&[RawFd]>) -> Result<Spawn
     }
 }
 
+/// A descriptor of the child, in our table.
+enum Source<'a> {
+    Given(BorrowedFd<'a>),
+    Moved(OwnedFd),
+}
+
+impl AsRawFd for Source<'_> {
+    fn as_raw_fd(&self) -> RawFd {
+        match self {
+            Source::Given(fd) => fd.as_raw_fd(),
+            Source::Moved(fd) => fd.as_raw_fd(),
+        }
+    }
+}
+
+/// What the child gets, in order, none under a number that another takes: that one would be overwritten before it is copied.
+fn given<'a>(program: &Program<'a>) -> Result<Vec<Source<'a>>, Failure> {
+    let all = program.stdio.iter().chain(program.more).copied();
+    if program.more.is_empty() {
+        return Ok(all.map(Source::Given).collect());
+    }
+    let first = program.more.len().saturating_add(program.stdio.len());
+    let first = RawFd::try_from(first).map_err(|_| Failure::Stdio(Errno::EMFILE))?;
+    let moved = |fd: BorrowedFd<'a>| {
+        if fd.as_raw_fd() >= first {
+            return Ok(Source::Given(fd));
+        }
+        let number = fcntl(fd, FcntlArg::F_DUPFD_CLOEXEC(first)).map_err(Failure::Stdio)?;
+        // SAFETY: the kernel has just made it for us; nobody else knows of it.
+        Ok(Source::Moved(unsafe { OwnedFd::from_raw_fd(number) }))
+    };
+    all.map(moved).collect()
+}
+
 /// The child, between clone and execve: system calls only. It has our memory, so no allocation, no panic, no Drop.
 extern "C" fn child(shared: *mut c_void) -> i32 {
     // SAFETY: `spawn_closing` passes its `Shared` and, held by CLONE_VFORK, does not touch it meanwhile.
@@ -131,7 +171,7 @@ extern "C" fn child(shared: *mut c_void) -> i32 {
 
 /// Returns only if something failed.
 fn until_exec(shared: &Shared<'_>) -> Failure {
-    for (target, &source) in (0..).zip(&shared.stdio) {
+    for (target, &source) in (0..).zip(shared.fds) {
         // SAFETY: no pointers; the table of descriptors is the child's own copy.
         if unsafe { libc::dup2(source, target) } == -1 {
             return Failure::Stdio(Errno::last());
@@ -140,12 +180,12 @@ fn until_exec(shared: &Shared<'_>) -> Failure {
     match shared.close {
         None => {
             // SAFETY: no pointers; as above, only the child's copies are closed.
-            if unsafe { libc::syscall(libc::SYS_close_range, 3, u32::MAX, 0) } == -1 {
+            if unsafe { libc::syscall(libc::SYS_close_range, shared.fds.len(), u32::MAX, 0) } == -1 {
                 return Failure::Stdio(Errno::last());
             }
         }
         Some(fds) => {
-            for &fd in fds {
+            for &fd in fds.iter().filter(|fd| usize::try_from(**fd).is_ok_and(|fd| fd >= shared.fds.len())) {
                 // SAFETY: as above.
                 unsafe { libc::close(fd) };
             }
@@ -200,8 +240,11 @@ mod tests {
         let (read, write) = std::io::pipe().unwrap();
         let args = [c"sh", c"-c", &CString::new(script).unwrap()].map(CStr::to_owned);
         let stdio = [null.as_fd(), write.as_fd(), write.as_fd()];
-        let spawned =
-            spawn_closing(&Program { path: c"/bin/sh", args: &args, env, cwd, stdio, pdeathsig: None }, close).unwrap();
+        let spawned = spawn_closing(
+            &Program { path: c"/bin/sh", args: &args, env, cwd, stdio, more: &[], pdeathsig: None },
+            close,
+        )
+        .unwrap();
         drop(write);
         let mut out = String::new();
         { read }.read_to_string(&mut out).unwrap();
@@ -233,6 +276,29 @@ mod tests {
     }
 
     #[test]
+    fn more_descriptors_have_their_numbers() {
+        let null = File::open("/dev/null").unwrap();
+        // Which are low, and in the way of each other.
+        let dirs = ["/etc", "/usr", "/"].map(|dir| File::open(dir).unwrap());
+        let (read, write) = std::io::pipe().unwrap();
+        let script = "for fd in 3 4 5 6; do readlink /proc/$$/fd/$fd || echo none; done";
+        let args = [c"sh", c"-c", &CString::new(script).unwrap()].map(CStr::to_owned);
+        let stdio = [null.as_fd(), write.as_fd(), null.as_fd()];
+        let more: Vec<BorrowedFd<'_>> = dirs.iter().rev().map(AsFd::as_fd).collect();
+        let env = [c"PATH=/usr/bin:/bin".to_owned()];
+        let program =
+            Program { path: c"/bin/sh", args: &args, env: &env, cwd: None, stdio, more: &more, pdeathsig: None };
+        for close in [None, Some(open_descriptors())] {
+            let spawned = spawn_closing(&program, close.as_deref()).unwrap();
+            assert_eq!(spawned.pidfd.reap().unwrap(), Exit::Code(0));
+        }
+        drop(write);
+        let mut out = String::new();
+        { read }.read_to_string(&mut out).unwrap();
+        assert_eq!(out, "/\n/usr\n/etc\nnone\n".repeat(2));
+    }
+
+    #[test]
     fn sigpipe_and_the_signal_mask_are_fresh() {
         let (_, out) = run("grep -E 'SigBlk|SigIgn' /proc/self/status", &[], None, None);
         let masks: Vec<u64> =
@@ -246,13 +312,22 @@ mod tests {
     fn says_what_failed() {
         let null = File::open("/dev/null").unwrap();
         let stdio = [null.as_fd(); 3];
-        let start = |path, cwd| spawn(&Program { path, args: &[], env: &[], cwd, stdio, pdeathsig: None }).unwrap_err();
+        let start = |path, cwd| {
+            spawn(&Program { path, args: &[], env: &[], cwd, stdio, more: &[], pdeathsig: None }).unwrap_err()
+        };
         assert_eq!(start(c"/no/such", None), Failure::Exec(Errno::ENOENT));
         assert_eq!(start(c"/etc/passwd", None), Failure::Exec(Errno::EACCES));
         assert_eq!(start(c"/bin/true", Some(c"/no/such")), Failure::Chdir(Errno::ENOENT));
         let stdin = std::io::stdin();
-        let program =
-            Program { path: c"/bin/true", args: &[], env: &[], cwd: None, stdio: [stdin.as_fd(); 3], pdeathsig: None };
+        let program = Program {
+            path: c"/bin/true",
+            args: &[],
+            env: &[],
+            cwd: None,
+            stdio: [stdin.as_fd(); 3],
+            more: &[],
+            pdeathsig: None,
+        };
         assert_eq!(spawn(&program).unwrap_err(), Failure::Stdio(Errno::EBADF));
     }
 }

@@ -36,6 +36,7 @@ unsafe extern "C" {
     fn ioctl(fd: c_int, req: c_ulong, ...) -> c_int;
     fn fork() -> c_int;
     fn raise(signal: c_int) -> c_int;
+    fn flock(fd: c_int, op: c_int) -> c_int;
     fn sigaction(signal: c_int, new: *const c_void, old: *const c_void) -> c_int;
 }
 
@@ -688,6 +689,19 @@ fn notify(message: &str) -> String {
     }
 }
 
+/// FILE PROGRAM ARGUMENT...: the program, with a lock on the file that lasts as long as it.
+fn flock_and_execute(args: &[String]) {
+    use std::os::fd::IntoRawFd;
+    use std::os::unix::process::CommandExt;
+    let fd = std::fs::File::create(&args[0]).unwrap().into_raw_fd();
+    // SAFETY: two integers, and a flag that lets the program inherit it.
+    unsafe {
+        assert_eq!(flock(fd, 2), 0);
+        fcntl(fd, 2, 0);
+    }
+    panic!("{}", std::process::Command::new(&args[1]).args(&args[2..]).exec());
+}
+
 #[unsafe(no_mangle)]
 pub extern "C" fn main(argc: c_int, argv: *const *const c_char) -> c_int {
     let args: Vec<String> = (0..argc as usize)
@@ -710,6 +724,7 @@ pub extern "C" fn main(argc: c_int, argv: *const *const c_char) -> c_int {
         "watch" => watch_everyone(),
         "access" => println!("{}", access(arg(2))),
         "none" => (),
+        "flock" => flock_and_execute(&args[2..]),
         "notify" => println!("{}", notify(arg(2))),
         other => {
             eprintln!("payload: no such thing: {other}");

@@ -1,6 +1,4 @@
-//! What is done to a container that exists: signals to all of it, freezing, new limits, images.
-
-use std::path::{Path, PathBuf};
+//! What is done to a container that exists: signals to all of it, freezing, new limits.
 
 use dunnage::container::{Container, is_not_running};
 use dunnage::error::Error;
@@ -9,14 +7,12 @@ use dunnage::update::Request;
 
 use super::other;
 use super::{Outcome, Whose, oci};
-use crate::external::Checkpoint;
-use crate::proto::options::CheckpointOptions;
 use crate::ttrpc::Failure;
 
 /// gRPC's number, see [`Failure::not_found`].
 const NOT_FOUND: i32 = 5;
 
-fn open(whose: &Whose) -> Result<Container, Failure> {
+pub(super) fn open(whose: &Whose) -> Result<Container, Failure> {
     Container::open(&whose.root, &whose.id).map_err(|e| gone(&e).unwrap_or_else(|| e.into()))
 }
 
@@ -98,29 +94,4 @@ pub fn update(whose: &Whose, resources: &[u8]) -> Result<Outcome, Failure> {
     let request = Request { resources, ..Request::default() };
     dunnage::update::update(&open(whose)?, request).map_err(|e| oci("update", &e))?;
     Ok(Outcome::default())
-}
-
-/// An image of it, by CRIU.
-pub fn checkpoint(whose: &Whose, path: &str, options: &CheckpointOptions) -> Result<Outcome, Failure> {
-    let Some(runtime) = other::runtime(whose)? else {
-        return Err(Failure::unimplemented("checkpoint: CRIU is not supported"));
-    };
-    let given = !options.work_path.is_empty();
-    let work = if given { PathBuf::from(&options.work_path) } else { whose.bundle.join("work/criu-work") };
-    let saved = runtime.checkpoint(
-        &whose.id,
-        &Checkpoint {
-            image_path: Path::new(path),
-            work_path: &work,
-            parent_path: Some(options.parent_path.as_str()).filter(|parent| !parent.is_empty()),
-            leave_running: !options.exit,
-            tcp_established: options.open_tcp,
-            ext_unix_sk: options.external_unix_sockets,
-            shell_job: options.terminal,
-            file_locks: options.file_locks,
-            manage_cgroups_mode: Some(options.cgroups_mode.as_str()).filter(|mode| !mode.is_empty()),
-            empty_ns: &options.empty_namespaces,
-        },
-    );
-    saved.map(|()| Outcome::default()).map_err(Failure::from)
 }

@@ -1,11 +1,13 @@
 //! Create and start. What was made is undone if the rest fails: the daemon hears of a container that there is, or of none.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use dunnage::cli::root::Rootless;
 use dunnage::container::Container;
+use dunnage::criu::options::{Common, Restore};
 use dunnage::error::Error;
 use dunnage::launch::create::{Arguments, create_here};
+use dunnage::launch::restore::restore_here;
 use nix::sys::stat::Mode;
 
 use super::other;
@@ -34,6 +36,10 @@ pub fn create(whose: &Whose, request: &CreateTaskRequest, given: &mut Given) -> 
         }
         mounts::mount_all(&request.rootfs, &rootfs)?;
     }
+    if !request.checkpoint.is_empty() {
+        // There is no process before it is started: [`restore`].
+        return Ok(Outcome { has_mounts: !request.rootfs.is_empty(), ..Outcome::default() });
+    }
     let made = make(whose, request, given);
     if made.is_err() {
         given.clear();
@@ -45,6 +51,11 @@ pub fn create(whose: &Whose, request: &CreateTaskRequest, given: &mut Given) -> 
     }
     let outcome = made?;
     Ok(Outcome { has_mounts: !request.rootfs.is_empty(), ..outcome })
+}
+
+/// Streams, and the container out of its image.
+pub fn restore(whose: &Whose, request: &CreateTaskRequest, given: &mut Given) -> Result<Outcome, Failure> {
+    make(whose, request, given)
 }
 
 fn make(whose: &Whose, request: &CreateTaskRequest, given: &mut Given) -> Result<Outcome, Failure> {
@@ -59,7 +70,7 @@ fn make(whose: &Whose, request: &CreateTaskRequest, given: &mut Given) -> Result
     let Stdio { logger, ours } = stdio::prepare(&streams, &whose.id, &whose.namespace, owner)?;
     given.extend(ours);
     if let Some(runtime) = other::runtime(whose)? {
-        let outcome = other::create(&runtime, whose, request.terminal, given)?;
+        let outcome = other::create(&runtime, whose, request, given)?;
         return Ok(Outcome { logger, ..outcome });
     }
     let Rootless { euid, cgroups } = dunnage::cli::root::rootless(&dunnage::cli::Global::default())?;
@@ -76,12 +87,24 @@ fn make(whose: &Whose, request: &CreateTaskRequest, given: &mut Given) -> Result
         rootless_cgroups: cgroups,
         ..Arguments::default()
     };
-    let here = create_here(&arguments).map_err(|e| oci("create", &e.doing("runc create failed")))?;
+    let here = if request.checkpoint.is_empty() {
+        create_here(&arguments).map_err(|e| oci("create", &e.doing("runc create failed")))?
+    } else {
+        let common =
+            Common { image_path: request.checkpoint.clone().into(), work_path: Some(work(whose)), ..Common::default() };
+        restore_here(&arguments, &Restore { common, ..Restore::default() }).map_err(|e| oci("restore", &e))?
+    };
     if let Some(console) = here.console {
         given.push((Place::Console, console));
     }
     let (cgroups, shares_pids) = known(&whose.root, &whose.id)?;
     Ok(Outcome { pid: here.pid, cgroups, shares_pids, logger, ..Outcome::default() })
+}
+
+/// Where CRIU works while it restores.
+pub fn work(whose: &Whose) -> PathBuf {
+    let given = &whose.options.criu_work_path;
+    if given.is_empty() { whose.bundle.join("work") } else { PathBuf::from(given) }
 }
 
 /// What the state says of it: its cgroups, and whether its end leaves processes behind.

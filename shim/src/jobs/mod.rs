@@ -3,10 +3,12 @@
 //! server's state only what its [`Job`] says.
 
 pub mod change;
+pub mod checkpoint;
 pub mod create;
 pub mod delete;
 pub mod exec;
 pub mod other;
+pub mod sandbox;
 pub mod stdio;
 
 use std::collections::BTreeMap;
@@ -19,6 +21,7 @@ use nix::sys::socket::{ControlMessage, MsgFlags, sendmsg};
 use crate::messages;
 use crate::proto::Message;
 use crate::proto::options::{CheckpointOptions, RuncOptions};
+use crate::proto::sandbox::CreateSandboxRequest;
 use crate::proto::task::CreateTaskRequest;
 use crate::ttrpc::Failure;
 
@@ -59,8 +62,12 @@ pub struct Streams {
 pub enum Job {
     /// Mounts, streams, container.
     Create(Box<CreateTaskRequest>),
+    /// The process that holds a pod's namespaces.
+    CreateSandbox(Box<CreateSandboxRequest>),
     /// Lets the first process go.
     Start,
+    /// Makes the container out of an image of it: what [`Job::Create`] did not do of the request.
+    Restore(Box<CreateTaskRequest>),
     /// One more process.
     Exec {
         /// Its id.
@@ -103,7 +110,7 @@ messages! {
     /// What a worker has to tell; descriptors come beside it.
     Outcome {
         1 code: i32, 2 error: String, 3 pid: i32, 4 places: Vec<u64>, 5 cgroups: BTreeMap<String, String>,
-        6 shares_pids: bool, 7 logger: i32, 8 has_mounts: bool, 9 sent: bool,
+        6 shares_pids: bool, 7 logger: i32, 8 has_mounts: bool, 9 sent: bool, 10 checkpoint: String,
     }
 }
 
@@ -166,7 +173,9 @@ pub fn work(whose: &Whose, job: &Job, socket: BorrowedFd<'_>) -> ! {
 fn perform(whose: &Whose, job: &Job, given: &mut Given) -> Result<Outcome, Failure> {
     match job {
         Job::Create(request) => create::create(whose, request, given),
+        Job::CreateSandbox(request) => sandbox::create_sandbox(whose, request, given),
         Job::Start => create::start(whose),
+        Job::Restore(request) => create::restore(whose, request, given),
         Job::Exec { id, spec, streams } => exec::exec(whose, id, spec, streams, given),
         Job::Delete { has_mounts } => delete::delete(whose, *has_mounts),
         Job::KillAll => change::kill_all(whose),
@@ -174,7 +183,7 @@ fn perform(whose: &Whose, job: &Job, given: &mut Given) -> Result<Outcome, Failu
         Job::Pause => change::pause(whose),
         Job::Resume => change::resume(whose),
         Job::Update(resources) => change::update(whose, resources),
-        Job::Checkpoint { path, options } => change::checkpoint(whose, path, options),
+        Job::Checkpoint { path, options } => checkpoint::checkpoint(whose, path, options),
     }
 }
 

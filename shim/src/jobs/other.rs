@@ -2,7 +2,7 @@
 //! its state as it likes.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use dunnage::cgroup::{Host, Membership};
@@ -12,9 +12,10 @@ use dunnage::error::{Error, Result};
 use super::{Given, Outcome, Place, Whose};
 use crate::bundle::{self, Bundle};
 use crate::external::console::ConsoleSocket;
-use crate::external::{self, Create, Exec, NotKilled, Runtime};
+use crate::external::{self, Create, Exec, NotKilled, Restore, Runtime};
 use crate::options;
 use crate::program;
+use crate::proto::task::CreateTaskRequest;
 use crate::ttrpc::Failure;
 
 /// How long the terminal may take to arrive.
@@ -41,14 +42,14 @@ fn pid_in(whose: &Whose, name: &str) -> Result<i32> {
     pid.ok_or_else(|| Error::new(format!("the runtime wrote no pid to {name}")))
 }
 
-/// Makes a container.
+/// Makes a container, or makes it again from its image.
 pub fn create(
     runtime: &Runtime,
     whose: &Whose,
-    terminal: bool,
+    request: &CreateTaskRequest,
     given: &mut Given,
 ) -> std::result::Result<Outcome, Failure> {
-    let console = terminal.then(ConsoleSocket::new).transpose()?;
+    let console = request.terminal.then(ConsoleSocket::new).transpose()?;
     let create = Create {
         bundle: &whose.bundle,
         pid_file: &whose.bundle.join(bundle::INIT_PID),
@@ -56,7 +57,13 @@ pub fn create(
         no_pivot: whose.options.no_pivot_root,
         no_new_keyring: whose.options.no_new_keyring,
     };
-    runtime.create(&whose.id, &create)?;
+    if request.checkpoint.is_empty() {
+        runtime.create(&whose.id, &create)?;
+    } else {
+        let parent_path = Some(request.parent_checkpoint.as_str()).filter(|parent| !parent.is_empty());
+        let (image_path, work_path) = (Path::new(&request.checkpoint), &super::create::work(whose));
+        runtime.restore(&whose.id, &Restore { create, image_path, work_path, parent_path })?;
+    }
     let mut known = || -> Result<(i32, BTreeMap<String, String>)> {
         if let Some(console) = &console {
             given.push((Place::Console, console.receive(PATIENCE)?));

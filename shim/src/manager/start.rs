@@ -91,8 +91,12 @@ pub fn annotations(config: &[u8]) -> Result<std::collections::BTreeMap<String, S
 pub fn run(args: &Args) -> Result<()> {
     let params = understand(&input()?, &args.id, &args.namespace)?;
     let here = Bundle::open(Path::new("."))?;
-    let config = files::document("config.json").map_err(|e| Error::io("open config.json", &e))?;
-    let group = group(&annotations(&config)?, &args.id);
+    let group = match files::document("config.json") {
+        Ok(config) => group(&annotations(&config)?, &args.id),
+        // Of a sandbox: what it is to be comes with CreateSandbox. Of a container Create will say that it is missing.
+        Err(e) if e.kind() == std::io::ErrorKind::NotFound => args.id.clone(),
+        Err(e) => return Err(Error::io("open config.json", &e)),
+    };
     let dir = if params.socket_dir.is_empty() { socket::DEFAULT_DIR } else { &params.socket_dir };
     let path = Path::new(dir).join(socket::name(&args.address, &args.namespace, &group));
     let speaks = match socket::claim(&path)? {
@@ -189,6 +193,11 @@ impl Server<'_> {
 
     fn environment(&self) -> Result<Vec<CString>> {
         let mut all = Vec::new();
+        let options = &self.params.options;
+        if *options != RuncOptions::default() {
+            let entry = format!("{}={}", options::ENVIRONMENT, options::to_json(options));
+            all.push(CString::new(entry).map_err(|_| Error::new("the options have a nul byte"))?);
+        }
         for name in ENVIRONMENT {
             let value = match *name {
                 "TTRPC_ADDRESS" if !self.params.ttrpc_address.is_empty() => {

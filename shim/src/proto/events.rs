@@ -18,6 +18,8 @@ messages! {
     TaskExit { 1 container_id: String, 2 id: String, 3 pid: u32, 4 exit_status: u32, 5 exited_at: Option<Timestamp> }
     /// `/tasks/oom`, `/tasks/paused`, `/tasks/resumed`
     TaskOnly { 1 container_id: String }
+    /// `/tasks/checkpointed`
+    TaskCheckpointed { 1 container_id: String, 2 checkpoint: String }
     /// `/tasks/exec-added`
     TaskExecAdded { 1 container_id: String, 2 exec_id: String }
     /// `/tasks/exec-started`

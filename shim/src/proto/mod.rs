@@ -1,11 +1,13 @@
 //! containerd's messages, as its .proto files have them: names and numbers are theirs. [`wire`] is the format.
 
-pub mod wire;
+pub use dunnage::protobuf as wire;
 
 pub mod bootstrap;
+pub mod cri;
 pub mod events;
 pub mod metrics;
 pub mod options;
+pub mod sandbox;
 pub mod table;
 pub mod task;
 pub mod ttrpc;

@@ -3,8 +3,8 @@
 
 use std::collections::BTreeMap;
 
-use super::Any;
 use super::options::RuncOptions;
+use super::{Any, Timestamp};
 use crate::messages;
 
 /// Of what follows.
@@ -35,7 +35,10 @@ messages! {
         1 number: u32, 2 id: String, 3 bundle: String, 4 root: String, 5 options: Option<RuncOptions>, 6 init: Option<TProcess>,
         7 execs: Vec<TProcess>, 8 queue: Vec<TCall>, 9 freezing: u32, 10 has_mounts: bool, 11 shares_pids: bool,
         12 cgroups: BTreeMap<String, String>, 13 ending: bool, 14 removed: bool, 15 kills: u64, 16 remembered: Option<Any>,
+        17 sandbox: Option<TSandbox>,
     }
+    /// What a container is more if it is a pod's sandbox.
+    TSandbox { 1 created_at: Option<Timestamp>, 2 stoppers: Vec<TCaller>, 3 closers: Vec<TCaller> }
     /// A process.
     TProcess {
         1 exec_id: String, 2 phase: u32, 3 pid: i32, 4 pidfd: i32, 5 spec: Vec<u8>, 6 terminal: bool, 7 stdin: String,

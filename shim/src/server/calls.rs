@@ -53,11 +53,15 @@ impl Server {
         if request.service == super::upgrade::SERVICE {
             return self.own_call(caller, request).map(|()| None);
         }
-        if !SERVICES.contains(&request.service.as_str()) {
+        let of_sandboxes = request.service == super::sandbox::SERVICE;
+        if !of_sandboxes && !SERVICES.contains(&request.service.as_str()) {
             return Err(Failure::unimplemented(format_args!("service {}", request.service)));
         }
         if self.defers(caller, request) {
             return Ok(None);
+        }
+        if of_sandboxes {
+            return self.sandbox_call(caller, request);
         }
         match request.method.as_str() {
             "State" => self.state(&decode(request)?),
@@ -91,7 +95,7 @@ impl Server {
     }
 
     /// Puts a call for a container that is being made behind those that wait already.
-    fn waits_for_create(&mut self, caller: Caller, request: &Request, id: &str) -> bool {
+    pub(super) fn waits_for_create(&mut self, caller: Caller, request: &Request, id: &str) -> bool {
         let Some(number) = self.find(id) else { return false };
         match self.containers.get_mut(&number) {
             Some(container) if container.is_being_made() => {
@@ -158,18 +162,26 @@ impl Server {
         done(&PidsResponse { processes: pids.into_iter().map(info).collect() })
     }
 
-    fn stats(&mut self, request: &IdRequest) -> Result<Option<Answer>, Failure> {
-        let number = self.find(&request.id).ok_or_else(not_created)?;
-        let container = self.containers.get_mut(&number).filter(|c| !c.is_being_made()).ok_or_else(not_created)?;
-        let meter = container.meter.as_ref().ok_or_else(|| Failure::not_found("cgroup does not exist"))?;
-        let stats = meter.read().map_err(|e| match metrics::is_gone(&e) {
-            true => Failure::not_found("cgroup does not exist"),
-            false => e.into(),
-        })?;
-        done(&StatsResponse { stats: Some(stats) })
+    fn stats(&self, request: &IdRequest) -> Result<Option<Answer>, Failure> {
+        done(&StatsResponse { stats: Some(self.metrics(&request.id)?) })
     }
 
-    fn wait(&mut self, caller: Caller, request: &ProcessRequest, timeout: i64) -> Result<Option<Answer>, Failure> {
+    /// What a container uses.
+    pub(super) fn metrics(&self, id: &str) -> Result<Any, Failure> {
+        let container = self.known(id)?;
+        let meter = container.meter.as_ref().ok_or_else(|| Failure::not_found("cgroup does not exist"))?;
+        meter.read().map_err(|e| match metrics::is_gone(&e) {
+            true => Failure::not_found("cgroup does not exist"),
+            false => e.into(),
+        })
+    }
+
+    pub(super) fn wait(
+        &mut self,
+        caller: Caller,
+        request: &ProcessRequest,
+        timeout: i64,
+    ) -> Result<Option<Answer>, Failure> {
         let process = self.known_mut(&request.id)?.process_mut(&request.exec_id)?;
         if matches!(process.phase, Phase::Stopped | Phase::Failed) {
             let (exit_status, exited_at) = process.told_exit();

@@ -9,11 +9,12 @@ use dunnage::sys::pidfd::PidFd;
 use super::calls::decode;
 use super::container::{Busy, Container, Freezing, not_created};
 use super::process::{Caller, Phase, Process};
+use super::sandbox::Sandbox;
 use super::workers::{Kind, Purpose};
 use super::{Server, Timer};
 use crate::jobs::{Given, Job, Outcome, Streams, Whose};
 use crate::options;
-use crate::proto::events::{TaskCreate, TaskDelete, TaskExecStarted, TaskIo, TaskOnly, TaskStart};
+use crate::proto::events::{TaskCheckpointed, TaskCreate, TaskDelete, TaskExecStarted, TaskIo, TaskOnly, TaskStart};
 use crate::proto::options::CheckpointOptions;
 use crate::proto::task::{
     CheckpointTaskRequest, CreateTaskRequest, DeleteResponse, IdRequest, PidResponse, ProcessRequest, UpdateTaskRequest,
@@ -25,6 +26,22 @@ use crate::ttrpc::{Answer, Failure};
 /// The program that reads a process's output, which is our child as the process is.
 fn logger(outcome: &Outcome) -> Option<PidFd> {
     (outcome.logger > 0).then(|| PidFd::open(outcome.logger).ok()).flatten()
+}
+
+/// The request by which a container was created that is to be restored when it is started.
+fn kept_request(container: &Container) -> Result<CreateTaskRequest, Failure> {
+    CreateTaskRequest::decode(&container.init.spec)
+        .map_err(|fault| Failure::unknown(format_args!("the request: {fault}")))
+}
+
+/// Takes over what a worker has made.
+fn know(container: &mut Container, outcome: Outcome) {
+    container.init.pid = outcome.pid;
+    // It is our child, or a worker's that has not exited yet, and nobody has reaped it.
+    container.init.pidfd = (outcome.pid > 0).then(|| PidFd::open(outcome.pid).ok()).flatten();
+    container.init.logger = logger(&outcome);
+    container.shares_pids = outcome.shares_pids;
+    container.cgroups = dunnage::cgroup::Paths(outcome.cgroups);
 }
 
 /// How long a deleted process's output may take to come out.
@@ -40,9 +57,6 @@ impl Server {
             return Err(Failure::precondition("the shim is about to end"));
         }
         dunnage::state::check_id(&request.id).map_err(|e| Failure::invalid(&e))?;
-        if !request.checkpoint.is_empty() {
-            return Err(Failure::unimplemented("restore: CRIU is not supported"));
-        }
         let options = options::of_any(request.options.as_ref())?;
         let whose = Whose {
             namespace: self.namespace.clone(),
@@ -59,10 +73,23 @@ impl Server {
             stdout: request.stdout.clone(),
             stderr: request.stderr.clone(),
         };
+        let process = Process::new("", streams, request.encode());
+        self.begin_create(caller, whose, process, None, &Job::Create(Box::new(request)))
+    }
+
+    /// The part of it that a task and a sandbox have in common.
+    pub(super) fn begin_create(
+        &mut self,
+        caller: Caller,
+        whose: Whose,
+        process: Process,
+        sandbox: Option<Sandbox>,
+        job: &Job,
+    ) -> Result<(), Failure> {
         let number = self.number();
         let purpose = Purpose { container: number, exec_id: String::new(), kind: Kind::Create, caller: Some(caller) };
-        let container = Container::new(number, whose, Process::new("", streams, request.encode()));
-        self.workers.start(&self.poll, &container.whose, &Job::Create(Box::new(request)), purpose, self.debug)?;
+        let container = Container { sandbox, ..Container::new(number, whose, process) };
+        self.workers.start(&self.poll, &container.whose, job, purpose, self.debug)?;
         self.containers.insert(number, container);
         self.leaving.somebody_is_here();
         self.look_whether_to_leave();
@@ -85,7 +112,11 @@ impl Server {
         let purpose = Purpose { container: number, exec_id: request.exec_id.clone(), kind, caller: Some(caller) };
         if is_init {
             container.may_start()?;
-            self.workers.start(&self.poll, &container.whose, &Job::Start, purpose, self.debug)?;
+            let (job, kind) = match container.is_image() {
+                true => (Job::Restore(Box::new(kept_request(container)?)), Kind::Restore),
+                false => (Job::Start, Kind::Start),
+            };
+            self.workers.start(&self.poll, &container.whose, &job, Purpose { kind, ..purpose }, self.debug)?;
             container.busy = Busy::Change;
             container.init.phase = Phase::Starting;
             return Ok(());
@@ -231,9 +262,13 @@ impl Server {
         }
         let (exit_status, exited_at) = init.told_exit();
         let (id, pid) = (container.whose.id, init.pid_u32());
-        let event =
-            TaskDelete { container_id: id, pid, exit_status, exited_at: Some(exited_at.clone()), id: String::new() };
-        self.publisher.publish("/tasks/delete", "TaskDelete", &event);
+        if let Some(sandbox) = container.sandbox {
+            self.sandbox_removed(sandbox);
+        } else {
+            let exited_at = Some(exited_at.clone());
+            let event = TaskDelete { container_id: id, pid, exit_status, exited_at, id: String::new() };
+            self.publisher.publish("/tasks/delete", "TaskDelete", &event);
+        }
         self.end_logger(init.logger);
         let answer = DeleteResponse { pid, exit_status, exited_at: Some(exited_at) };
         self.answer_all(init.deleters, &Ok(answer.encode()));
@@ -270,9 +305,13 @@ impl Server {
     pub(super) fn done(&mut self, purpose: Purpose, outcome: Outcome, given: Given) {
         let number = purpose.container;
         let failure = (outcome.code != 0).then(|| Failure { code: outcome.code, message: outcome.error.clone() });
+        if let (Kind::Kill, None, Some(failure)) = (purpose.kind, purpose.caller, &failure) {
+            self.sandbox_lives_on(number, failure);
+        }
         let answer = match (purpose.kind, failure) {
             (Kind::Create, failure) => self.created(number, outcome, given, failure),
             (Kind::Start, failure) => self.started(number, failure),
+            (Kind::Restore, failure) => self.restored(number, outcome, given, failure),
             (Kind::Exec, failure) => self.exec_started(number, &purpose.exec_id, &outcome, given, failure),
             (Kind::Delete, failure) => {
                 self.removed(number, failure);
@@ -285,7 +324,8 @@ impl Server {
             }
             (Kind::Pause | Kind::Resume, failure) => self.frozen(number, purpose.kind, failure),
             (Kind::Kill | Kind::Update | Kind::Checkpoint, Some(failure)) => Err(failure),
-            (Kind::Kill | Kind::Update | Kind::Checkpoint, None) => Ok(Empty {}.encode()),
+            (Kind::Checkpoint, None) => self.checkpointed(number, outcome.checkpoint),
+            (Kind::Kill | Kind::Update, None) => Ok(Empty {}.encode()),
         };
         if let Some(caller) = purpose.caller {
             self.answer(caller, answer);
@@ -301,6 +341,7 @@ impl Server {
             container.busy = Busy::No;
         }
         self.meet_strangers();
+        self.go_on_closing(number);
         self.run_queue(number);
         self.look_whether_to_leave();
     }
@@ -315,15 +356,17 @@ impl Server {
             return Err(failure);
         }
         let Some(container) = self.containers.get_mut(&number) else { return Err(not_created()) };
-        let request = CreateTaskRequest::decode(&std::mem::take(&mut container.init.spec)).unwrap_or_default();
-        container.init.pid = outcome.pid;
-        // It is our child, or a worker's that has not exited yet, and nobody has reaped it.
-        container.init.pidfd = PidFd::open(outcome.pid).ok();
-        container.init.logger = logger(&outcome);
+        let request = CreateTaskRequest::decode(&container.init.spec).unwrap_or_default();
+        if request.checkpoint.is_empty() {
+            container.init.spec = Vec::new();
+        }
         container.has_mounts = outcome.has_mounts;
-        container.shares_pids = outcome.shares_pids;
-        container.cgroups = dunnage::cgroup::Paths(outcome.cgroups);
+        know(container, outcome);
         let (pid, streams) = (container.init.pid_u32(), container.init.streams.clone());
+        if container.sandbox.is_some() {
+            self.watch_memory(number);
+            return Ok(Empty {}.encode());
+        }
         let event = TaskCreate {
             container_id: request.id,
             bundle: request.bundle,
@@ -338,9 +381,32 @@ impl Server {
             pid,
         };
         self.publisher.publish("/tasks/create", "TaskCreate", &event);
+        // Of one that is to be restored there is nothing yet.
+        if pid != 0 {
+            self.connect_flows(number, "", given);
+            self.watch_memory(number);
+        }
+        Ok(PidResponse { pid }.encode())
+    }
+
+    /// The container is there again, and runs.
+    fn restored(&mut self, number: u32, outcome: Outcome, given: Given, failure: Option<Failure>) -> Answer {
+        if failure.is_some() {
+            return self.started(number, failure);
+        }
+        let Some(container) = self.containers.get_mut(&number) else { return Err(not_created()) };
+        container.init.spec = Vec::new();
+        know(container, outcome);
         self.connect_flows(number, "", given);
         self.watch_memory(number);
-        Ok(PidResponse { pid }.encode())
+        self.started(number, None)
+    }
+
+    fn checkpointed(&mut self, number: u32, checkpoint: String) -> Answer {
+        let Some(container) = self.containers.get(&number) else { return Err(not_created()) };
+        let event = TaskCheckpointed { container_id: container.whose.id.clone(), checkpoint };
+        self.publisher.publish("/tasks/checkpointed", "TaskCheckpointed", &event);
+        Ok(Empty {}.encode())
     }
 
     fn started(&mut self, number: u32, failure: Option<Failure>) -> Answer {
@@ -353,11 +419,17 @@ impl Server {
         }
         container.init.phase = Phase::Running;
         let pid = container.init.pid_u32();
-        let event = TaskStart { container_id: container.whose.id.clone(), pid };
-        self.publisher.publish("/tasks/start", "TaskStart", &event);
+        let answer = match &container.sandbox {
+            Some(sandbox) => Server::sandbox_started(container, sandbox),
+            None => {
+                let event = TaskStart { container_id: container.whose.id.clone(), pid };
+                self.publisher.publish("/tasks/start", "TaskStart", &event);
+                PidResponse { pid }.encode()
+            }
+        };
         // It may have ended while it was being started: only now may that be told.
         self.tell_end(number);
-        Ok(PidResponse { pid }.encode())
+        Ok(answer)
     }
 
     fn exec_started(
@@ -412,6 +484,7 @@ impl Server {
         if let Some(failure) = failure {
             container.busy = Busy::No;
             let deleters = std::mem::take(&mut container.init.deleters);
+            self.sandbox_stays(number, &failure);
             self.answer_all(deleters, &Err(failure));
             return;
         }

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, VecDeque};
 use dunnage::cgroup::Paths;
 
 use super::process::{Caller, Phase, Process};
+use super::sandbox::Sandbox;
 use crate::jobs::Whose;
 use crate::metrics::Meter;
 use crate::oom::OomWatch;
@@ -70,6 +71,8 @@ pub struct Container {
     pub killing_rest: bool,
     /// The runtime has nothing of it any more; its output is awaited.
     pub removed: bool,
+    /// It holds the namespaces of a pod, and is no task.
+    pub sandbox: Option<Sandbox>,
 }
 
 impl Container {
@@ -92,12 +95,18 @@ impl Container {
             signalling: 0,
             killing_rest: false,
             removed: false,
+            sandbox: None,
         }
     }
 
     /// Nobody knows of it yet.
     pub fn is_being_made(&self) -> bool {
         self.busy == Busy::Create
+    }
+
+    /// It is to be made from an image, when it is started.
+    pub fn is_image(&self) -> bool {
+        matches!(self.init.phase, Phase::Created | Phase::Starting) && self.init.pid == 0 && !self.is_being_made()
     }
 
     /// The process of that exec id; the first one's is empty.
@@ -192,6 +201,7 @@ impl Container {
     /// No process can be added now.
     pub fn may_exec(&self) -> Result<(), Failure> {
         match self.state() {
+            "created" if self.is_image() => Err(Failure::unknown("cannot exec in a created state")),
             "paused" => Err(Failure::unknown("cannot exec in a paused state")),
             "stopped" => Err(Failure::unknown("cannot exec in a stopped state")),
             _ => Ok(()),

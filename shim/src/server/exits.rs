@@ -141,9 +141,12 @@ impl Server {
         container.ending = false;
         container.freezing = Freezing::No;
         container.init.phase = Phase::Stopped;
-        let id = container.whose.id.clone();
-        self.tell_exit(id, "", exit);
+        if container.sandbox.is_none() {
+            let id = container.whose.id.clone();
+            self.tell_exit(id, "", exit);
+        }
         self.answer_waiters(number, "");
+        self.go_on_closing(number);
         self.finish_delete(number);
     }
 

@@ -7,6 +7,7 @@
 //! | `process`, `container` | what is known of each; what may be done in which state |
 //! | `calls` | the methods that are answered at once |
 //! | `changes` | those that take a worker, and what comes of it |
+//! | `sandbox` | the methods of a pod's sandbox |
 //! | `exits` | children that have ended; memory that ran out |
 //! | `flows`, `pump` | streams |
 //! | `publish` | events |
@@ -28,6 +29,7 @@ pub mod process;
 pub mod publish;
 pub mod pump;
 mod resume;
+pub mod sandbox;
 pub mod upgrade;
 pub mod workers;
 

@@ -17,6 +17,7 @@ use super::poll::Token;
 use super::process::{Caller, Phase, Process, Pumps, Waiter};
 use super::publish::Event;
 use super::pump::Pump;
+use super::sandbox::Sandbox;
 use super::{Server, Timer, upgrade};
 use crate::args::Args;
 use crate::bundle::Exit;
@@ -179,6 +180,11 @@ impl Server {
         (container.has_mounts, container.shares_pids) = (t.has_mounts, t.shares_pids);
         (container.ending, container.removed) = (t.ending, t.removed);
         container.cgroups = Paths(t.cgroups);
+        container.sandbox = t.sandbox.map(|sandbox| Sandbox {
+            created_at: sandbox.created_at.unwrap_or_default(),
+            stoppers: sandbox.stoppers.iter().map(caller).collect(),
+            closers: sandbox.closers.iter().map(caller).collect(),
+        });
         self.containers.insert(t.number, container);
         self.leaving.somebody_is_here();
         self.watch_memory(t.number);
@@ -230,6 +236,8 @@ impl Server {
             }
         }
         self.reap();
+        let numbers: Vec<u32> = self.containers.keys().copied().collect();
+        numbers.into_iter().for_each(|number| self.go_on_closing(number));
         self.look_whether_to_leave();
     }
 }

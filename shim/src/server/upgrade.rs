@@ -23,7 +23,7 @@ use super::process::{Caller, Phase, Process};
 use crate::program::{self, Program, Stdio};
 use crate::proto::Message;
 use crate::proto::table::{
-    TCall, TCaller, TConnection, TContainer, TEvent, TExit, TFlow, TLogger, TProcess, TSize, TWaiter, Table,
+    TCall, TCaller, TConnection, TContainer, TEvent, TExit, TFlow, TLogger, TProcess, TSandbox, TSize, TWaiter, Table,
     UpgradeRequest, VERSION,
 };
 use crate::proto::ttrpc::Request;
@@ -121,6 +121,11 @@ fn t_container(container: &Container, now: Instant) -> TContainer {
         removed: container.removed,
         kills: container.oom.as_ref().map_or(0, |watch| watch.kills()),
         remembered: container.meter.as_ref().and_then(|meter| meter.remembered()),
+        sandbox: container.sandbox.as_ref().map(|sandbox| TSandbox {
+            created_at: Some(sandbox.created_at.clone()),
+            stoppers: sandbox.stoppers.iter().copied().map(t_caller).collect(),
+            closers: sandbox.closers.iter().copied().map(t_caller).collect(),
+        }),
     }
 }
 
@@ -146,7 +151,20 @@ impl Server {
     /// Whether a call waits for the new program, because it would start a worker.
     pub(super) fn defers(&mut self, caller: Caller, request: &Request) -> bool {
         let Some(wanted) = &mut self.upgrade else { return false };
-        let at_once = matches!(request.method.as_str(), "State" | "Connect" | "Pids" | "Stats" | "Wait" | "Upgrade");
+        let at_once = matches!(
+            request.method.as_str(),
+            "State"
+                | "Connect"
+                | "Pids"
+                | "Stats"
+                | "Wait"
+                | "Upgrade"
+                | "Platform"
+                | "WaitSandbox"
+                | "SandboxStatus"
+                | "PingSandbox"
+                | "SandboxMetrics"
+        );
         if !at_once {
             wanted.deferred.push((caller, request.clone()));
         }

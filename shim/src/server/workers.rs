@@ -1,9 +1,10 @@
 //! Workers: copies of this process that do one job each ([`crate::jobs`]), and what they send.
 
 use std::collections::BTreeMap;
-use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 
 use dunnage::error::{Error, Result};
+use dunnage::launch::execute::keep_init;
 use dunnage::log;
 use dunnage::sys::descriptors::recv_fds;
 use dunnage::sys::fork::{self, Side};
@@ -35,6 +36,7 @@ pub struct Purpose {
 pub enum Kind {
     Create,
     Start,
+    Restore,
     Exec,
     Delete,
     /// After the first process's end.
@@ -74,10 +76,12 @@ impl Workers {
     /// # Errors
     /// No process could be made.
     pub fn start(&mut self, poll: &Poll, whose: &Whose, job: &Job, purpose: Purpose, debug: bool) -> Result<()> {
+        // Of the second process on there is one for all: a container with one process, of which a pod has many, needs none that stays.
+        let init = matches!(job, Job::Exec { .. }).then(keep_init).flatten();
         let (ours, theirs) = socketpair(AddressFamily::Unix, SockType::SeqPacket, None, SockFlag::SOCK_CLOEXEC)
             .map_err(|e| Error::sys("socketpair for a worker", e))?;
         let Side::Parent(pid) = fork::fork().map_err(|e| Error::sys("fork of a worker", e))? else {
-            become_worker(whose, job, &theirs, debug)
+            become_worker(whose, job, &theirs, init, debug)
         };
         drop(theirs);
         let number = self.next;
@@ -149,11 +153,12 @@ fn died(why: &str) -> Outcome {
 }
 
 /// In the copy. It keeps its socket and our log; whatever else we have open (fifos whose end a client waits for) it must not hold.
-fn become_worker(whose: &Whose, job: &Job, socket: &OwnedFd, debug: bool) -> ! {
+fn become_worker(whose: &Whose, job: &Job, socket: &OwnedFd, init: Option<BorrowedFd<'_>>, debug: bool) -> ! {
     let [_, _, stderr] = dunnage::sys::descriptors::stdio();
     let log = stderr.try_clone_to_owned();
     let mut keep = vec![socket.as_raw_fd()];
     keep.extend(log.as_ref().map(AsRawFd::as_raw_fd));
+    keep.extend(init.as_ref().map(AsRawFd::as_raw_fd));
     if fork::close_all_but(&keep).is_err() {
         fork::exit(1);
     }

@@ -5,7 +5,6 @@ use std::io::Read;
 use std::os::fd::AsRawFd;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::os::unix::net::{UnixListener, UnixStream};
-use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 
 use dunnage_shim::proto::bootstrap::{BootstrapResult, RuntimeInfo};
@@ -95,14 +94,15 @@ fn more_than_ten_mebibytes_of_stdin_are_refused() {
     });
 }
 
+/// A sandbox has none; of a container it is said as soon as it is known to be one.
 #[test]
-fn there_must_be_a_configuration() {
+fn without_a_configuration_create_says_so() {
     case(|t| {
         let c = t.container("c1");
-        let ran = t.command(&c, &["start"]).output();
-        assert_ne!(ran.code, 0, "{ran}");
-        assert!(ran.err.contains("config.json"), "{ran}");
-        assert!(servers().is_empty());
+        let answer = Answer::of(&t.command(&c, &["start"]).output().ok());
+        t.started(&answer);
+        let failure = t.connect(&answer.address).create(&c).unwrap_err();
+        assert!(failure.message.contains("config.json"), "{failure:?}");
     });
 }
 
@@ -237,14 +237,12 @@ fn the_server_inherits_no_descriptor() {
     case(|t| {
         let c = t.container("c1");
         let (mut reader, writer) = std::io::pipe().unwrap();
-        let mut run = t.start_command(&c, t.usual_stdin(&c));
-        let fd = writer.as_raw_fd();
-        let inherit = move || dunnage::sys::fork::install(fd, 20).map_err(std::io::Error::from);
-        // SAFETY: one dup2 between fork and exec; 20 is free in the child.
-        unsafe { run.inner().pre_exec(inherit) };
+        let run = t.start_command(&c, t.usual_stdin(&c));
+        // Whoever is executed from now on gets it.
+        dunnage::sys::fork::install(writer.as_raw_fd(), 20).unwrap();
         let answer = Answer::of(&run.output().ok());
         t.started(&answer);
-        drop(writer);
+        drop((writer, dunnage::sys::fork::inherited(20)));
         // Its end comes only when nobody has the other end.
         let (sender, receiver) = std::sync::mpsc::channel();
         std::thread::spawn(move || sender.send(reader.read_to_end(&mut Vec::new())));
@@ -283,6 +281,64 @@ fn the_server_is_killed_a_little_before_the_daemon() {
         let c = t.container("c1");
         let pid = t.boot(&c).shim_pid();
         assert_eq!(score(&pid.to_string()), score("self") + 1);
+    });
+}
+
+/// `start` under strace, with SCHED_CORE as the daemon's configuration sets it; `inject` is what the kernel is made to answer.
+fn start_with_core_scheduling(t: &Daemon, c: &Container, inject: Option<&str>) -> (Ran, String) {
+    c.write_config();
+    let (trace, shim) = (t.path("trace"), Shim::under_test().path.display().to_string());
+    let trace = trace.to_str().unwrap();
+    let mut args = vec!["-f", "-qq", "-o", trace, "-e", "trace=prctl,execve"];
+    let injection = inject.map(|answer| format!("inject=prctl:{answer}:when=1"));
+    if let Some(injection) = &injection {
+        args.extend(["-e", injection]);
+    }
+    args.extend([shim.as_str(), "-namespace", &t.namespace, "-address", "/run/containerd/containerd.sock"]);
+    args.extend(["-id", &c.id, "start"]);
+    let run = Run::new("strace", &args).env("TTRPC_ADDRESS", &t.events.path).env("SCHED_CORE", "1");
+    let ran = run.dir(&c.bundle).output();
+    (ran, fs::read_to_string(trace).unwrap())
+}
+
+/// The arguments are those of the kernel's documentation: a new cookie (1) for ourselves (0), our process group (2).
+#[test]
+fn a_kernel_without_core_scheduling_refuses_what_was_asked() {
+    case(|t| {
+        for error in ["ENODEV", "EINVAL"] {
+            let c = t.container(&format!("c-{error}"));
+            let (ran, trace) = start_with_core_scheduling(t, &c, Some(&format!("error={error}")));
+            let calls: Vec<&str> = trace.lines().filter(|line| line.contains("PR_SCHED_CORE")).collect();
+            assert_eq!(calls.len(), 1, "{trace}");
+            assert!(
+                calls[0].contains("PR_SCHED_CORE, PR_SCHED_CORE_CREATE, 0, ") && calls[0].contains("(INJECTED)"),
+                "{trace}"
+            );
+            let group = ["PIDTYPE_PGID", ", 0x2"].iter().any(|name| calls[0].contains(name));
+            assert!(group, "of the process group: {trace}");
+            assert_ne!(ran.code, 0, "{ran}");
+            assert!(ran.err.contains("enable sched core support"), "{ran}");
+            assert!(servers().is_empty(), "a server is left");
+            assert_eq!(fs::read_dir(SOCKETS).map_or(0, Iterator::count), 0, "a socket is left");
+        }
+    });
+}
+
+/// What this kernel says to it decides: a server in a group of its own, or a refusal; never a server without.
+#[test]
+fn core_scheduling_is_what_the_kernel_makes_of_it() {
+    case(|t| {
+        let c = t.container("c1");
+        let run = t.start_command(&c, t.usual_stdin(&c)).env("SCHED_CORE", "1");
+        let ran = run.output();
+        if ran.code == 0 {
+            t.started(&Answer::of(&ran));
+            assert_eq!(servers().len(), 1);
+        } else {
+            assert!(ran.err.contains("enable sched core support"), "{ran}");
+            assert!(ran.err.contains("no such device") || ran.err.contains("invalid argument"), "{ran}");
+            assert!(servers().is_empty());
+        }
     });
 }
 

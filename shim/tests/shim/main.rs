@@ -14,6 +14,7 @@ mod common;
 
 mod bootstrap;
 mod changes;
+mod checkpoint;
 mod creation;
 mod events;
 mod exec;
@@ -26,6 +27,7 @@ mod loggers;
 mod oom;
 mod removal;
 mod rootfs;
+mod sandbox;
 mod server;
 mod stdio;
 mod terminal;

@@ -198,6 +198,16 @@ impl Daemon {
         self.command(container, &["start"]).stdin(bytes)
     }
 
+    /// The bundle of a pod's sandbox, in which nothing is, and the command `start` in it.
+    pub fn start_sandbox(&self, id: &str) -> (PathBuf, Run) {
+        let bundle =
+            PathBuf::from(STATE).join("io.containerd.sandbox.controller.v1.shim").join(&self.namespace).join(id);
+        fs::create_dir_all(&bundle).unwrap();
+        let args = ["-namespace", &self.namespace, "-address", SOCKET, "-id", id, "start"];
+        let run = self.bare(&args).dir(&bundle);
+        (bundle, run)
+    }
+
     /// The command `start`, which must succeed.
     #[track_caller]
     pub fn start_with(&self, container: &Container, stdin: Stdin) -> Answer {

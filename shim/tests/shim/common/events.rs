@@ -7,7 +7,8 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
 use dunnage_shim::proto::events::{
-    ForwardRequest, TaskCreate, TaskDelete, TaskExecAdded, TaskExecStarted, TaskExit, TaskOnly, TaskStart,
+    ForwardRequest, TaskCheckpointed, TaskCreate, TaskDelete, TaskExecAdded, TaskExecStarted, TaskExit, TaskOnly,
+    TaskStart,
 };
 use dunnage_shim::proto::ttrpc::{Request, Response, Status};
 use dunnage_shim::proto::{Any, Message, Timestamp};
@@ -258,6 +259,10 @@ fn take_apart(event: &mut Event, any: &Any) {
             (event.container, event.id, event.pid) = (m.container_id, m.id, m.pid);
             (event.status, event.exited_at) = (m.exit_status, m.exited_at);
             "TaskDelete"
+        }
+        "/tasks/checkpointed" => {
+            event.container = TaskCheckpointed::decode(&any.value).unwrap().container_id;
+            "TaskCheckpointed"
         }
         "/tasks/oom" | "/tasks/paused" | "/tasks/resumed" => {
             event.container = TaskOnly::decode(&any.value).unwrap().container_id;

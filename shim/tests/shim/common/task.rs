@@ -1,5 +1,6 @@
 //! The task API on one connection: a function for each method.
 
+use dunnage_shim::proto::options::CheckpointOptions;
 use dunnage_shim::proto::task::*;
 use dunnage_shim::proto::{Any, Empty, Message};
 
@@ -122,6 +123,13 @@ impl Task {
     #[track_caller]
     pub fn checkpoint(&self, id: &str, path: &str) -> Result<(), Failure> {
         let request = CheckpointTaskRequest { id: id.into(), path: path.into(), options: None };
+        self.call::<Empty>("Checkpoint", &request).map(drop)
+    }
+
+    #[track_caller]
+    pub fn checkpoint_with(&self, id: &str, path: &str, options: &CheckpointOptions) -> Result<(), Failure> {
+        let options = Some(Any::of("containerd.runc.v1.CheckpointOptions", options));
+        let request = CheckpointTaskRequest { id: id.into(), path: path.into(), options };
         self.call::<Empty>("Checkpoint", &request).map(drop)
     }
 

@@ -1,7 +1,8 @@
-//! The wire format of protocol buffers (protobuf.dev, "Encoding"), as much as containerd's messages need: a [`Message`] is a
+//! The wire format of protocol buffers (protobuf.dev, "Encoding"), as much as containerd's messages and CRIU's need: a [`Message`] is a
 //! struct whose fields are [`Field`]s, and [`messages!`](crate::messages) writes the struct as the .proto file has it. Knows no message.
 //!
-//! A field that has its default value is not written; an unknown field is skipped. What is malformed is a [`Fault`], never a panic.
+//! A field that has its default value is not written, unless it is an `Option`; an unknown field is skipped. What is malformed is a
+//! [`Fault`], never a panic.
 
 use std::collections::BTreeMap;
 
@@ -313,6 +314,33 @@ impl Field for BTreeMap<String, String> {
     }
 }
 
+/// `optional` or `required` of proto2: there is a difference between none and 0.
+impl Field for Option<i32> {
+    fn put(&self, number: u32, out: &mut Vec<u8>) {
+        if let Some(value) = self {
+            put_key(number, 0, out);
+            put_varint(i64::from(*value).cast_unsigned(), out);
+        }
+    }
+
+    fn take(&mut self, value: Value<'_>) -> Result<(), Fault> {
+        self.get_or_insert_default().take(value)
+    }
+}
+
+/// A text that may be there and empty.
+impl Field for Option<String> {
+    fn put(&self, number: u32, out: &mut Vec<u8>) {
+        if let Some(text) = self {
+            put_bytes(number, text.as_bytes(), out);
+        }
+    }
+
+    fn take(&mut self, value: Value<'_>) -> Result<(), Fault> {
+        self.get_or_insert_default().take(value)
+    }
+}
+
 /// A message in a message: there is a difference between none and an empty one.
 impl<M: Message> Field for Option<M> {
     fn put(&self, number: u32, out: &mut Vec<u8>) {
@@ -347,20 +375,20 @@ macro_rules! messages {
         #[allow(missing_docs, reason = "the names are those of the .proto file")]
         pub struct $name { $(pub $field: $type,)* }
 
-        impl $crate::proto::wire::Message for $name {
+        impl $crate::protobuf::Message for $name {
             fn put_fields(&self, out: &mut Vec<u8>) {
                 let _ = &out;
-                $($crate::proto::wire::Field::put(&self.$field, $number, out);)*
+                $($crate::protobuf::Field::put(&self.$field, $number, out);)*
             }
 
             fn take_field(
                 &mut self,
                 number: u32,
-                value: $crate::proto::wire::Value<'_>,
-            ) -> Result<(), $crate::proto::wire::Fault> {
+                value: $crate::protobuf::Value<'_>,
+            ) -> Result<(), $crate::protobuf::Fault> {
                 let _ = &value;
                 match number {
-                    $($number => $crate::proto::wire::Field::take(&mut self.$field, value),)*
+                    $($number => $crate::protobuf::Field::take(&mut self.$field, value),)*
                     _ => Ok(()),
                 }
             }
@@ -403,6 +431,19 @@ mod tests {
     fn there_and_back() {
         assert_eq!(All::decode(&all().encode()).unwrap(), all());
         assert!(All::default().encode().is_empty());
+    }
+
+    messages! {
+        /// As proto2 has it.
+        Two { 1 value: Option<i32> }
+    }
+
+    #[test]
+    fn none_is_not_zero() {
+        for (value, bytes) in [(None, &b""[..]), (Some(0), b"\x08\0"), (Some(150), b"\x08\x96\x01")] {
+            assert_eq!(Two { value }.encode(), bytes);
+            assert_eq!(Two::decode(bytes).unwrap(), Two { value });
+        }
     }
 
     /// The examples of protobuf's own description.
