@@ -6,7 +6,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use crate::cgroup::systemd::{Manager, Scope, UnitName};
-use crate::cgroup::{self, Host, OwnedCgroup, Paths, Stats, Watch};
+use crate::cgroup::{self, Host, Ooms, OwnedCgroup, Paths, Stats, Watch};
 use crate::error::{Context, Error, Result};
 use crate::host;
 use crate::launch::hooks::{self, Moment};
@@ -15,9 +15,11 @@ use crate::resctrl;
 use crate::spec;
 use crate::spec::oci_state::{self, OciState};
 use crate::state::{
-    self, Aborted, Brief, Claim, Config, ContainerDir, Hook, Intent, OCI_VERSION, State, Status, does_not_exist,
+    self, Aborted, Brief, Claim, Config, ContainerDir, End, Hook, Intent, OCI_VERSION, State, Status, does_not_exist,
     not_running,
 };
+use crate::sys::pidfd::Exit;
+use crate::sys::proc;
 
 /// How long a killed init may take to end. One that is stuck in the kernel (a dead NFS server) does not.
 const DEATH: Duration = Duration::from_secs(10);
@@ -87,6 +89,36 @@ impl Container {
     /// A cgroup that cannot be read.
     pub fn watched_stats(&self, watch: &Watch) -> Result<Stats> {
         Ok(self.with_resctrl(watch.stats()?))
+    }
+
+    /// How it ended, as far as it can be told: as who reaped its init has noted, else by its zombie, and as long as its cgroup is
+    /// there, whether memory was the reason.
+    pub fn end(&self) -> Option<End> {
+        self.dir.end().or_else(|| {
+            let exit = self.exit_of_zombie();
+            let oom = self.ooms();
+            (exit.is_some() || oom.is_some()).then(|| self.ended(exit, oom))
+        })
+    }
+
+    /// Its end, in so many words, for who knows how init ended.
+    pub fn ended(&self, exit: Option<Exit>, oom: Option<Ooms>) -> End {
+        let of_a_filter = matches!(exit, Some(Exit::Signal(libc::SIGSYS) | Exit::Dumped(libc::SIGSYS)));
+        let filtered = of_a_filter && self.dir.load::<Config>().is_ok_and(|state| state.config.seccomp.is_some());
+        End::new(exit, oom, filtered)
+    }
+
+    /// Whether memory ran out in it; as long as its cgroup is there.
+    pub fn ooms(&self) -> Option<Ooms> {
+        self.cgroup().ok().flatten().and_then(|cgroup| cgroup.ooms())
+    }
+
+    /// Of an init that has ended, and that nobody has reaped.
+    pub fn exit_of_zombie(&self) -> Option<Exit> {
+        let (pid, start) = (self.state.init_process_pid, self.state.init_process_start);
+        let stat = proc::stat(pid).ok().flatten().filter(|stat| stat.is_dead() && stat.start_time == start)?;
+        // 0 is also what is told to somebody who may not know.
+        nix::unistd::geteuid().is_root().then(|| Exit::of_wait_status(stat.exit_code))
     }
 
     /// To wait for what happens to it.

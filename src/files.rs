@@ -120,6 +120,25 @@ pub fn name<P: ?Sized + NixPath>(file: impl AsFd, dir: impl AsFd, name: &P) -> R
     nix::unistd::linkat(AT_FDCWD, path.as_str(), dir, name, AtFlags::AT_SYMLINK_FOLLOW)
 }
 
+/// The same for reading and writing, as mmap(2) wants it.
+///
+/// # Errors
+/// As [`create`].
+pub fn create_to_map<P: ?Sized + NixPath>(dir: impl AsFd, name: &P, mode: Mode) -> Result<OwnedFd> {
+    single(name)?;
+    let flags = OFlag::O_RDWR | OFlag::O_CREAT | OFlag::O_EXCL | OFlag::O_NOFOLLOW | ALWAYS;
+    nix::fcntl::openat(dir, name, flags, mode)
+}
+
+/// Makes a file that the caller named; `EEXIST` if anything has the name, be it a link that leads nowhere.
+///
+/// # Errors
+/// open(2).
+pub fn create_at_path(path: &Path, mode: Mode) -> Result<OwnedFd> {
+    let flags = OFlag::O_WRONLY | OFlag::O_CREAT | OFlag::O_EXCL | OFlag::O_NOFOLLOW | ALWAYS;
+    nix::fcntl::open(path, flags, mode)
+}
+
 /// Makes a file in the working directory, which is the caller's.
 ///
 /// # Errors

@@ -12,6 +12,7 @@
 //! | [`launch`] | the parent's half of a start: clone3, barriers, id maps, hooks, console, clean-up |
 //! | [`state`], [`cgroup`], [`resctrl`] | the state directory in libcontainer's format; control groups; Intel RDT |
 //! | [`plan`] | pure: (spec, host, options) -> plan. `plan/compile.rs` is *the* order of creation |
+//! | [`trace`] | where the time of a start goes: what is recorded, its file, the table |
 //! | [`seccomp`], [`spec`] | pure: profile -> BPF; config.json as types, and its validation |
 //! | [`host`] | what validation may ask about this host |
 //! | [`net`] | network devices: rtnetlink(7), a container's devices moved in and given back |
@@ -44,4 +45,5 @@ pub mod state;
 #[allow(unsafe_code)]
 pub mod sys;
 pub mod text;
+pub mod trace;
 pub mod update;

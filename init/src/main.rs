@@ -30,6 +30,7 @@ mod run;
 mod sys;
 mod talk;
 mod text;
+mod trace;
 
 /// Entry: the kernel leaves argc, argv and envp on the stack.
 #[cfg(target_arch = "x86_64")]

@@ -2,7 +2,7 @@
 
 use crate::sys::{self, Errno, Fd};
 use crate::text::{Path, Text};
-use crate::{console, hook, landlock, mounts, namespaces, nodes, path, process, program, root, talk};
+use crate::{console, hook, landlock, mounts, namespaces, nodes, path, process, program, root, talk, trace};
 use core::ffi::CStr;
 use dunnage_steps::wire::{Get, Reader};
 use dunnage_steps::{Borrowed, Call, MAX_PLACES, Say, Slot, Step};
@@ -48,6 +48,8 @@ pub struct Init<'a> {
     pub slots: [i32; MAX_PLACES],
     /// Index of the step being done.
     pub step: u32,
+    /// Where to note when it ends.
+    pub ticks: Option<trace::Ticks>,
     /// Detail for a failure's message.
     pub detail: Text<1024>,
     /// The container's root, once there is one.
@@ -110,6 +112,7 @@ pub fn run(sync: i32, plan: i32, len: usize) -> ! {
         sync,
         slots: [-1; MAX_PLACES],
         step: 0,
+        ticks: None,
         detail: Text::new(),
         root: None,
         proc: None,
@@ -157,6 +160,9 @@ fn all_steps(init: &mut Init<'static>, bytes: &'static [u8]) -> Failure {
         if let Err(failure) = one_step(init, step) {
             return failure;
         }
+        if let Some(ticks) = &init.ticks {
+            ticks.end(init.step);
+        }
         init.step = init.step.saturating_add(1);
     }
 }
@@ -164,6 +170,7 @@ fn all_steps(init: &mut Init<'static>, bytes: &'static [u8]) -> Failure {
 /// The table of verbs.
 fn one_step(init: &mut Init<'static>, step: Step<Borrowed<'static>>) -> Done {
     match step {
+        Step::Trace { into, steps } => trace::begin(init, into, steps),
         Step::Wait { barrier, first } => talk::wait(init, barrier, first),
         Step::Tell { barrier } => {
             init.done |= barrier == dunnage_steps::Barrier::Done;

@@ -68,7 +68,7 @@ impl Ended {
             None => "took too long, and was killed".to_owned(),
             Some(Exit::Code(code)) => format!("exit status {code}"),
             Some(Exit::Signal(libc::SIGKILL)) => "signal: killed".to_owned(),
-            Some(Exit::Signal(signal)) => format!("signal: {signal}"),
+            Some(Exit::Signal(signal) | Exit::Dumped(signal)) => format!("signal: {signal}"),
         };
         match String::from_utf8_lossy(&self.stderr).trim() {
             "" => how,

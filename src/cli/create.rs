@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use super::definition::Definition;
-use super::definition::shared::{BUNDLE, CONSOLE_SOCKET, PID_FILE, PIDFD_SOCKET, PRESERVE_FDS};
+use super::definition::shared::{BUNDLE, CONSOLE_SOCKET, PID_FILE, PIDFD_SOCKET, PRESERVE_FDS, TRACE};
 use super::definition::{Flag, Takes};
 use super::{Command, Global, Matches, id, root};
 use crate::error::{Context, Result};
@@ -20,7 +20,7 @@ until `start`. ID must be unique on this host; it is made of letters, digits and
     min: 1,
     max: Some(1),
     stops_at_first: false,
-    flags: &[BUNDLE, CONSOLE_SOCKET, PIDFD_SOCKET, PID_FILE, NO_PIVOT, NO_NEW_KEYRING, PRESERVE_FDS],
+    flags: &[BUNDLE, CONSOLE_SOCKET, PIDFD_SOCKET, PID_FILE, NO_PIVOT, NO_NEW_KEYRING, PRESERVE_FDS, TRACE],
     read: |m| Command::Create(CreateArgs::read(m)),
 };
 
@@ -51,6 +51,8 @@ pub struct CreateArgs {
     pub no_new_keyring: bool,
     /// `--preserve-fds`
     pub preserve_fds: i64,
+    /// `--trace`, relative to the caller's current directory.
+    pub trace: Option<PathBuf>,
 }
 
 impl CreateArgs {
@@ -66,6 +68,7 @@ impl CreateArgs {
             no_pivot: m.bool(&NO_PIVOT),
             no_new_keyring: m.bool(&NO_NEW_KEYRING),
             preserve_fds: m.int(&PRESERVE_FDS).unwrap_or(0),
+            trace: m.path(&TRACE),
         }
     }
 }
@@ -87,6 +90,7 @@ pub(super) fn arguments(global: &Global, args: &CreateArgs) -> Result<launch::cr
         console_socket: args.console_socket.clone(),
         pidfd_socket: args.pidfd_socket.clone(),
         pid_file: args.pid_file.clone(),
+        trace: args.trace.clone(),
         no_pivot: args.no_pivot,
         no_new_keyring: args.no_new_keyring,
         preserve_fds: u32::try_from(args.preserve_fds).unwrap_or(0),

@@ -194,6 +194,9 @@ pub mod shared {
     );
     /// `--detach`.
     pub const DETACH: Flag = Flag::new("detach", Takes::Bool, "return when the process has started").short('d');
+    /// `--trace`.
+    pub const TRACE: Flag =
+        Flag::new("trace", Takes::Path("FILE"), "write where the time goes to a new file (see the command `trace`)");
     /// `--format` of tables.
     pub const FORMAT: Flag = Flag::new("format", Takes::Text("FORMAT"), "table or json (default: table)").short('f');
 }

@@ -12,7 +12,7 @@ use crate::cgroup::watch::Happened;
 use crate::container::Container;
 use crate::error::{Errno, Error, Result};
 use crate::log;
-use crate::state::Status;
+use crate::state::{InitProcess, Status};
 
 /// The command.
 pub static COMMAND: Definition = Definition {
@@ -21,7 +21,7 @@ pub static COMMAND: Definition = Definition {
     usage: "ID",
     description: "\
 Writes JSON objects to stdout, one a line, until the container ID has ended: what it uses of processor, memory, disks and the
-rest, once in an interval, and at once each time that the kernel kills in it for want of memory.",
+rest, once in an interval, at once each time that the kernel kills in it for want of memory, and how it ended.",
     min: 1,
     max: Some(1),
     stops_at_first: false,
@@ -56,12 +56,12 @@ impl EventsArgs {
 
 /// One line.
 #[derive(Serialize)]
-struct Event<'a> {
+struct Event<'a, D: Serialize> {
     #[serde(rename = "type")]
     kind: &'static str,
     id: &'a str,
     #[serde(skip_serializing_if = "Option::is_none")]
-    data: Option<&'a Stats>,
+    data: Option<&'a D>,
 }
 
 pub(super) fn run(global: &Global, args: &EventsArgs) -> Result<u8> {
@@ -85,6 +85,7 @@ pub(super) fn run(global: &Global, args: &EventsArgs) -> Result<u8> {
 }
 
 fn stream(container: &Container, id: &str, interval: Duration) -> Result<()> {
+    let init = container.state.init()?;
     let mut watch = container.watch()?;
     let stdout = std::io::stdout();
     let mut next = Instant::now().checked_add(interval);
@@ -92,8 +93,9 @@ fn stream(container: &Container, id: &str, interval: Duration) -> Result<()> {
         // An interval beyond the end of time is none.
         let deadline = next.ok_or_else(|| Error::new("duration interval is too large"))?;
         match watch.wait(deadline, stdout.as_fd())? {
-            Happened::End | Happened::Unread => return Ok(()),
-            Happened::Oom => tell("oom", id, None)?,
+            Happened::Unread => return Ok(()),
+            Happened::End => return tell_end(container, id, init.as_ref()),
+            Happened::Oom => tell("oom", id, None::<&Stats>)?,
             Happened::Time => {
                 match container.watched_stats(&watch) {
                     Ok(stats) => tell("stats", id, Some(&stats))?,
@@ -111,7 +113,18 @@ fn stream(container: &Container, id: &str, interval: Duration) -> Result<()> {
     }
 }
 
-fn tell(kind: &'static str, id: &str, data: Option<&Stats>) -> Result<()> {
+/// Held by its descriptor, init can be asked how it ended, whoever's child it was: as a zombie, or when it was reaped (Linux 6.15).
+fn tell_end(container: &Container, id: &str, init: Option<&InitProcess>) -> Result<()> {
+    let exit = container
+        .exit_of_zombie()
+        .or_else(|| init.and_then(|init| init.pidfd.exit_info().ok().flatten()))
+        // Between the two it was reaped.
+        .or_else(|| container.exit_of_zombie());
+    let end = container.dir.end().unwrap_or_else(|| container.ended(exit, container.ooms()));
+    tell("end", id, Some(&end))
+}
+
+fn tell<D: Serialize>(kind: &'static str, id: &str, data: Option<&D>) -> Result<()> {
     let line = serde_json::to_string(&Event { kind, id, data });
     print(&(line.map_err(|e| Error::new(format!("{kind} as JSON: {e}")))? + "\n"))
 }

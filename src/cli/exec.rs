@@ -3,7 +3,7 @@
 use std::ffi::OsString;
 use std::path::PathBuf;
 
-use super::definition::shared::{CONSOLE_SOCKET, DETACH, PID_FILE, PIDFD_SOCKET, PRESERVE_FDS};
+use super::definition::shared::{CONSOLE_SOCKET, DETACH, PID_FILE, PIDFD_SOCKET, PRESERVE_FDS, TRACE};
 use super::definition::{Definition, Flag, Takes};
 use super::process::{process, sub_cgroups};
 use super::{Command, Global, Matches, id, root};
@@ -41,6 +41,7 @@ It returns the exit status of COMMAND, or 255 if COMMAND could not be run.",
         PRESERVE_FDS,
         CGROUP,
         IGNORE_PAUSED,
+        TRACE,
     ],
     read: |m| Command::Exec(Box::new(ExecArgs::read(m))),
 };
@@ -108,6 +109,8 @@ pub struct ExecArgs {
     pub cgroup: Vec<String>,
     /// `--ignore-paused`
     pub ignore_paused: bool,
+    /// `--trace`
+    pub trace: Option<PathBuf>,
 }
 
 impl ExecArgs {
@@ -135,6 +138,7 @@ impl ExecArgs {
             cap: m.texts(&CAP),
             cgroup: m.texts(&CGROUP),
             ignore_paused: m.bool(&IGNORE_PAUSED),
+            trace: m.path(&TRACE),
         }
     }
 }
@@ -151,6 +155,7 @@ fn exec(global: &Global, args: &ExecArgs) -> Result<u8> {
         console_socket: args.console_socket.clone(),
         pidfd_socket: args.pidfd_socket.clone(),
         pid_file: args.pid_file.clone(),
+        trace: args.trace.clone(),
         detach: args.detach,
         preserve_fds: u32::try_from(args.preserve_fds).unwrap_or(0),
         ignore_paused: args.ignore_paused,

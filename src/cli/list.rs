@@ -146,6 +146,7 @@ mod tests {
             rootfs: "/r".into(),
             created: "2026-11-21T06:10:46.5Z".into(),
             annotations: Default::default(),
+            end: None,
             owner: "root".into(),
         }
     }

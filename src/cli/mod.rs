@@ -28,6 +28,7 @@ pub mod seccomp;
 pub mod spec;
 pub mod start;
 pub mod state;
+pub mod trace;
 pub mod update;
 pub mod version;
 
@@ -64,6 +65,7 @@ static COMMANDS: &[&Definition] = &[
     &spec::COMMAND,
     &start::COMMAND,
     &state::COMMAND,
+    &trace::COMMAND,
     &update::COMMAND,
 ];
 
@@ -174,6 +176,8 @@ pub enum Command {
     Start(start::StartArgs),
     /// `state`
     State(state::StateArgs),
+    /// `trace`
+    Trace(trace::TraceArgs),
     /// `update`
     Update(Box<update::UpdateArgs>),
     /// `--version`
@@ -207,6 +211,7 @@ impl Command {
             Command::Spec(args) => spec::run(args),
             Command::Start(args) => start::run(global, args),
             Command::State(args) => state::run(global, args),
+            Command::Trace(args) => trace::run(args),
             Command::Update(args) => update::run(global, args),
             Command::Version => version::run(global),
         }

@@ -1,7 +1,7 @@
 //! `run`: flags -> `launch::run`, create and start in one.
 
 use super::create::{CreateArgs, NO_NEW_KEYRING, NO_PIVOT, arguments};
-use super::definition::shared::{BUNDLE, CONSOLE_SOCKET, DETACH, PID_FILE, PIDFD_SOCKET, PRESERVE_FDS};
+use super::definition::shared::{BUNDLE, CONSOLE_SOCKET, DETACH, PID_FILE, PIDFD_SOCKET, PRESERVE_FDS, TRACE};
 use super::definition::{Definition, Flag, Takes};
 use super::{Command, Global, Matches};
 use crate::error::{Context, Result};
@@ -30,6 +30,7 @@ killed it.",
         NO_PIVOT,
         NO_NEW_KEYRING,
         PRESERVE_FDS,
+        TRACE,
     ],
     read: |m| Command::Run(RunArgs::read(m)),
 };

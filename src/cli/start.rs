@@ -1,6 +1,9 @@
 //! `start`: the one call to `launch::start`.
 
+use std::path::PathBuf;
+
 use super::definition::Definition;
+use super::definition::shared::TRACE;
 use super::{Command, Global, Matches, id, root};
 use crate::error::Result;
 use crate::launch;
@@ -15,7 +18,7 @@ Lets the program of the container ID run, which `create` has made ready.",
     min: 1,
     max: Some(1),
     stops_at_first: false,
-    flags: &[],
+    flags: &[TRACE],
     read: |m| Command::Start(StartArgs::read(m)),
 };
 
@@ -24,14 +27,16 @@ Lets the program of the container ID run, which `create` has made ready.",
 pub struct StartArgs {
     /// The container.
     pub id: String,
+    /// `--trace`
+    pub trace: Option<PathBuf>,
 }
 
 impl StartArgs {
     fn read(m: &Matches) -> StartArgs {
-        StartArgs { id: id(m) }
+        StartArgs { id: id(m), trace: m.path(&TRACE) }
     }
 }
 
 pub(super) fn run(global: &Global, args: &StartArgs) -> Result<u8> {
-    launch::start::start(&root::find(global)?.path, &args.id).map(|()| 0)
+    launch::start::start(&root::find(global)?.path, &args.id, args.trace.as_deref()).map(|()| 0)
 }

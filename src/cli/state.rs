@@ -3,7 +3,7 @@
 use super::definition::Definition;
 use super::{Command, Global, Matches, id, look, print};
 use crate::error::Result;
-use crate::state::Report;
+use crate::state::{Report, Status};
 
 /// The command.
 pub static COMMAND: Definition = Definition {
@@ -12,7 +12,8 @@ pub static COMMAND: Definition = Definition {
     usage: "ID",
     description: "\
 Writes the state of the container ID to stdout, as JSON: its status (created, running, paused or stopped), pid, bundle,
-root file system, time of creation and annotations.",
+root file system, time of creation and annotations; and, of one that has stopped, how it ended, as far as that is known
+(`io.dunnage.end`).",
     min: 1,
     max: Some(1),
     stops_at_first: false,
@@ -36,6 +37,7 @@ impl StateArgs {
 pub(super) fn run(global: &Global, args: &StateArgs) -> Result<u8> {
     let container = look(global, &args.id)?;
     let status = container.status()?;
-    print(&Report::new(container.state, status).pretty()?)?;
+    let end = if status == Status::Stopped { container.end() } else { None };
+    print(&Report { end, ..Report::new(container.state, status) }.pretty()?)?;
     Ok(0)
 }

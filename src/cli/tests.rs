@@ -27,9 +27,9 @@ fn every_flag_of_create_and_run_arrives() {
         no_pivot: true,
         no_new_keyring: true,
         preserve_fds: 3,
+        trace: Some("t".into()),
     };
-    let flags =
-        "--bundle /b --console-socket s --pidfd-socket p --pid-file f --no-pivot --no-new-keyring --preserve-fds 3";
+    let flags = "--trace t --bundle /b --console-socket s --pidfd-socket p --pid-file f --no-pivot --no-new-keyring --preserve-fds 3";
     assert_eq!(command(&format!("runc create {flags} c")), Command::Create(create.clone()));
     let run = run::RunArgs { create, detach: true, keep: true, no_subreaper: true };
     assert_eq!(command(&format!("runc run {flags} -d --keep --no-subreaper c")), Command::Run(run));
@@ -60,6 +60,7 @@ fn every_flag_of_exec_arrives() {
         cap: vec!["CAP_X".into(), "CAP_Y".into()],
         cgroup: vec!["cpu:/x".into(), "y".into()],
         ignore_paused: true,
+        trace: None,
     };
     assert_eq!(command(line), Command::Exec(Box::new(wanted)));
 }
@@ -156,7 +157,7 @@ fn the_other_commands() {
     assert_eq!(command("runc spec -b /b --rootless"), spec);
     // The global flag of the same name means something else, and nothing to `spec`.
     assert_eq!(command("runc --rootless auto spec -b /b --rootless"), spec);
-    assert_eq!(command("runc start c"), Command::Start(start::StartArgs { id: "c".into() }));
+    assert_eq!(command("runc start c"), Command::Start(start::StartArgs { id: "c".into(), trace: None }));
     assert_eq!(command("runc pause c"), Command::Pause(pause::PauseArgs { id: "c".into() }));
     assert_eq!(command("runc resume c"), Command::Resume(resume::ResumeArgs { id: "c".into() }));
     assert_eq!(command("runc features"), Command::Features);

@@ -26,7 +26,9 @@ use crate::spec::oci_state::{OciState, Status};
 use crate::spec::{Spec, parse, problem, validate};
 use crate::state::{ContainerDir, Creating, Origin, Root};
 use crate::sys::descriptors::stdio;
-use crate::{host, log, resctrl};
+use crate::sys::pidfd::Exit;
+use crate::trace::Recorder;
+use crate::{host, log, resctrl, spec};
 
 /// What the command line says.
 #[derive(Debug, Clone, Default)]
@@ -45,6 +47,8 @@ pub struct Arguments {
     pub pidfd_socket: Option<PathBuf>,
     /// `--pid-file`
     pub pid_file: Option<PathBuf>,
+    /// `--trace`
+    pub trace: Option<PathBuf>,
     /// `--no-pivot`
     pub no_pivot: bool,
     /// `--no-new-keyring`
@@ -136,6 +140,7 @@ pub struct Bundle<'a> {
     pub(super) rootfs: String,
     options: Options,
     pid_file: Option<PidFile>,
+    trace: Recorder,
     notify_host: Option<PathBuf>,
 }
 
@@ -177,8 +182,12 @@ impl<'a> Bundle<'a> {
         }
         // Relative to the caller's directory, which we are about to leave.
         let pid_file = args.pid_file.as_deref().map(PidFile::prepare).transpose()?;
+        let mut trace = Recorder::to(args.trace.as_deref())?;
         let path = enter_bundle(args.bundle.as_deref())?;
         let spec = read_config()?;
+        if spec::trace::asked(&spec.annotations).unwrap_or(false) {
+            trace.to_state("trace.json");
+        }
         let extra = ExtraFds::new(args.preserve_fds, std::process::id(), |name| std::env::var(name).ok())?;
         extra.mark_others_cloexec()?;
         let rootfs = mounts::rootfs(&path, spec.root.as_ref().map_or("", |r| &r.path));
@@ -187,12 +196,18 @@ impl<'a> Bundle<'a> {
         let options = Options {
             no_pivot: args.no_pivot,
             no_new_keyring: args.no_new_keyring,
+            trace: trace.is_on(),
             wait_for_start: run.is_none(),
             extra_descriptors: u32::try_from(extra.count()).unwrap_or(0),
             listen_fds: u32::try_from(extra.listen()).unwrap_or(0),
             notify_dir: notify_dir.map(|d| d.to_string_lossy().into_owned()),
         };
-        Ok(Bundle { args, run, spec, path, rootfs, options, pid_file, notify_host })
+        trace.phase("read");
+        Ok(Bundle { args, run, spec, path, rootfs, options, pid_file, trace, notify_host })
+    }
+
+    fn title(&self) -> String {
+        format!("{} {}", if self.run.is_some() { "run" } else { "create" }, self.args.id)
     }
 
     pub(super) fn validation(&self) -> validate::Options {
@@ -243,11 +258,14 @@ impl<'a> Bundle<'a> {
     pub fn make(mut self) -> Result<Made<'a>> {
         let cgroups = Host::detect()?;
         check(&self.spec, &cgroups, &self.validation())?;
+        self.trace.phase("check");
         self.learn_maps()?;
         facts::check_rootfs(&self.rootfs)?;
         let (placement, facts) = self.place(cgroups)?;
+        self.trace.phase("facts");
         let owned = OwnedCgroup::new(&facts.cgroups, &placement.paths)?;
         let plan = compile::create(&self.request(), &facts)?;
+        self.trace.phase("compile");
 
         let mut creating = Root::create(&self.args.root)?.create_container(&self.args.id)?;
         let sockets = match Sockets::connect(&self) {
@@ -258,17 +276,23 @@ impl<'a> Bundle<'a> {
             }
         };
         let keep = self.run.is_some_and(|r| r.keep);
-        let outcome = self.execute(&plan, &mut creating, owned.as_ref(), placement);
+        let mut trace = std::mem::take(&mut self.trace);
+        trace.phase("state-directory");
+        let outcome = self.execute(&plan, &mut creating, owned.as_ref(), placement, &mut trace);
         match outcome {
             Ok(outcome) => Ok(Made {
                 bundle: self,
                 dir: Some(creating.into_dir()),
                 outcome,
                 sockets,
+                trace,
+                plan,
                 restored: false,
                 ended: false,
             }),
             Err(failed) => {
+                let pid = failed.process.as_ref().map_or(0, |process| process.pid);
+                trace.finish(format!("{} (failed)", self.title()), pid, &plan, None);
                 let error = failed.error.clone();
                 if !keep {
                     self.undo(creating, owned.as_ref(), *failed);
@@ -306,6 +330,7 @@ impl<'a> Bundle<'a> {
         creating: &mut Creating,
         owned: Option<&OwnedCgroup>,
         placement: Placement,
+        trace: &mut Recorder,
     ) -> std::result::Result<Outcome, Box<Failed>> {
         let none = |error| {
             Box::new(Failed {
@@ -350,6 +375,7 @@ impl<'a> Bundle<'a> {
         execution.stdio = stdio.child;
         execution.links = stdio.links;
         execution.origin = Some((&self.spec, &origin));
+        execution.trace = Some(trace).filter(|trace| trace.is_on());
         let result = execution.run();
         let Execution { process, console, cgroup, unit, unit_started, manager, resctrl_made, net_devices, .. } =
             execution;
@@ -477,6 +503,8 @@ pub struct Made<'a> {
     pub(super) dir: Option<ContainerDir>,
     pub(super) outcome: Outcome,
     pub(super) sockets: Sockets,
+    pub(super) trace: Recorder,
+    pub(super) plan: Plan,
     /// It was not started, but goes on: there are no poststart hooks.
     pub(super) restored: bool,
     /// The process has been waited for.
@@ -492,7 +520,15 @@ impl Made<'_> {
             self.destroy().unwrap_or_else(log::warn);
             give_back(net_devices);
         }
+        self.trace.phase("hand-over");
+        if self.bundle.run.is_none() {
+            self.tell_times();
+        }
         given
+    }
+
+    fn tell_times(&mut self) {
+        self.trace.finish(self.bundle.title(), self.outcome.process.pid, &self.plan, self.dir.as_ref());
     }
 
     fn give(&mut self) -> Result<()> {
@@ -516,6 +552,8 @@ impl Made<'_> {
         let hooks = self.bundle.spec.hooks.clone().unwrap_or_default().poststart;
         let state = self.bundle.state(Status::Running, self.outcome.process.pid);
         let run = hooks::run(Moment::Poststart, &hooks, &state, None);
+        self.trace.phase("poststart");
+        self.tell_times();
         if run.is_err() {
             self.outcome.process.pidfd.send_signal(libc::SIGKILL).ok();
             self.destroy().unwrap_or_else(log::warn);
@@ -549,6 +587,7 @@ impl Made<'_> {
             Foreground { signals, process: &process.pidfd, pid: process.pid, relay, notify: notify.as_mut() };
         let exit = foreground.wait()?;
         self.ended = true;
+        self.note_end(exit);
         if !self.bundle.run.is_some_and(|r| r.keep)
             && let Err(e) = self.destroy()
         {
@@ -559,6 +598,21 @@ impl Made<'_> {
             foreground::drain(relay, signals)?;
         }
         Ok(u8::try_from(exit.shell_status()).unwrap_or(255))
+    }
+
+    /// For `state`, if the container is kept; for the log, if something killed it.
+    fn note_end(&self, exit: Exit) {
+        let keep = self.bundle.run.is_some_and(|r| r.keep);
+        if !keep && (matches!(exit, Exit::Code(_)) || !log::debugging()) {
+            return;
+        }
+        let noted =
+            ContainerDir::look(&self.bundle.args.root, &self.bundle.args.id).and_then(Container::load).and_then(|c| {
+                let end = c.ended(Some(exit), c.ooms());
+                log::debug(&end.reason);
+                if keep { c.dir.save_end(&end) } else { Ok(()) }
+            });
+        noted.unwrap_or_else(log::warn);
     }
 
     pub(super) fn destroy(&mut self) -> Result<()> {

@@ -26,6 +26,7 @@ use crate::spec::landlock::Landlock;
 use crate::spec::{self, problem, validate};
 use crate::state::{self, Config, ContainerDir, InitProcess, State, Status};
 use crate::sys::descriptors::stdio as stdio_fds;
+use crate::trace::Recorder;
 use crate::{host, log};
 
 /// What the command line says.
@@ -43,6 +44,8 @@ pub struct Arguments {
     pub pidfd_socket: Option<PathBuf>,
     /// `--pid-file`
     pub pid_file: Option<PathBuf>,
+    /// `--trace`
+    pub trace: Option<PathBuf>,
     /// `--detach`
     pub detach: bool,
     /// `--preserve-fds`
@@ -119,6 +122,7 @@ struct Started {
 }
 
 fn start(args: &Arguments, target: &Target, mut process: spec::Process) -> Result<Started> {
+    let mut trace = Recorder::to(args.trace.as_deref())?;
     let config = &target.state.config;
     config.complete(&mut process);
     let console_socket = args.console_socket.is_some() || (args.takes_console && process.terminal);
@@ -129,6 +133,7 @@ fn start(args: &Arguments, target: &Target, mut process: spec::Process) -> Resul
     let linux = config.linux_of_exec()?;
     let cgroups = Host::detect()?;
     check(&process, &linux, &cgroups, config)?;
+    trace.phase("check");
     let console_socket = args.console_socket.as_deref().map(FdSocket::console).transpose()?;
     let pidfd_socket = args.pidfd_socket.as_deref().map(FdSocket::pidfd).transpose()?;
     let terminal = if process.terminal && !args.detach { Some(HostTerminal::open()?) } else { None };
@@ -155,7 +160,9 @@ fn start(args: &Arguments, target: &Target, mut process: spec::Process) -> Resul
         .then(|| UnitName::of_parts(&named.parent, &named.scope_prefix, &named.name, Scope::User))
         .transpose()?;
     let below = args.sub_cgroups.get("").map(|sub| format!("/{}", sub.trim_matches('/'))).unwrap_or_default();
-    let options = Options { extra_descriptors: u32::try_from(extra.count()).unwrap_or(0), ..Options::default() };
+    trace.phase("facts");
+    let extra_descriptors = u32::try_from(extra.count()).unwrap_or(0);
+    let options = Options { extra_descriptors, trace: trace.is_on(), ..Options::default() };
     let request = Request {
         id: &args.id,
         program: &process,
@@ -170,6 +177,7 @@ fn start(args: &Arguments, target: &Target, mut process: spec::Process) -> Resul
         options: &options,
     };
     let plan = exec::exec(&request, &facts)?;
+    trace.phase("compile");
     if !args.detach {
         foreground::become_subreaper()?;
     }
@@ -198,10 +206,13 @@ fn start(args: &Arguments, target: &Target, mut process: spec::Process) -> Resul
     execution.busy = if args.sub_cgroups.is_empty() { Busy::FollowInit } else { Busy::Fail };
     execution.manager = unit.map(|_| Manager::connect(Scope::User)).transpose()?;
     execution.stdio = stdio.child;
+    execution.trace = Some(&mut trace).filter(|trace| trace.is_on());
     if let Err(e) = execution.run() {
+        let pid = execution.process.as_ref().map_or(0, |process| process.pid);
         if let Some(process) = &execution.process {
             end(process);
         }
+        trace.finish(format!("exec {} (failed)", args.id), pid, &plan, None);
         // The fields are of a process object: of process.json, or made of the flags.
         return Err(e.document("exec's").doing("unable to start container process"));
     }
@@ -232,6 +243,8 @@ fn start(args: &Arguments, target: &Target, mut process: spec::Process) -> Resul
         end(&started);
         return Err(e);
     }
+    trace.phase("hand-over");
+    trace.finish(format!("exec {}", args.id), started.pid, &plan, None);
     Ok(Started { process: started, console, signals, relay })
 }
 

@@ -30,6 +30,7 @@ use crate::state::{Config, Creating, Intent, Origin, State, start_time};
 use crate::sys::clone::{self, Start};
 use crate::sys::pidfd::PidFd;
 use crate::sys::{memfd, sched};
+use crate::trace::{Recorder, record};
 
 /// The child's half, as the build made it.
 static INIT: &[u8] = include_bytes!(env!("DUNNAGE_INIT"));
@@ -134,6 +135,8 @@ pub struct Execution<'a> {
     pub net_devices: Option<Box<Devices>>,
     /// The master of the container's terminal.
     pub console: Option<OwnedFd>,
+    /// What notes when each step ends, if somebody wants to know.
+    pub trace: Option<&'a mut Recorder>,
     /// Where its descriptors 0-2 lead, for state.json and so for a checkpoint (create).
     pub links: Vec<String>,
     sync: Option<Sync>,
@@ -165,6 +168,7 @@ impl<'a> Execution<'a> {
             resctrl_made: Vec::new(),
             net_devices: None,
             console: None,
+            trace: None,
             links: Vec::new(),
             sync: None,
             places: Vec::new(),
@@ -175,18 +179,35 @@ impl<'a> Execution<'a> {
     /// [`Execution::cgroup`] tell what there is.
     pub fn run(&mut self) -> Result<()> {
         let plan = self.plan;
-        self.steps(&plan.parent)
+        self.steps(&plan.parent)?;
+        if self.trace.is_some() && !plan.waits_for_start() {
+            self.see_it_executed();
+        }
+        Ok(())
     }
 
     /// Steps that come after those of the plan.
     pub fn steps(&mut self, steps: &[ParentStep]) -> Result<()> {
-        steps.iter().try_for_each(|step| {
-            self.step(step).map_err(|e| match step {
+        steps.iter().enumerate().try_for_each(|(number, step)| {
+            let done = self.step(step).map_err(|e| match step {
                 // What came of that is what the child has said.
                 ParentStep::Wait(_) => e,
                 _ => self.first_to_fail(e),
-            })
+            });
+            if let Some(trace) = &mut self.trace {
+                trace.step(number);
+            }
+            done
         })
+    }
+
+    /// The program's execution closes the socket. Hooks of the container may still come before it: it is not waited for long.
+    fn see_it_executed(&mut self) {
+        if let (Some(sync), Some(trace)) = (&self.sync, &mut self.trace)
+            && sync.closes_within(record::EXEC)
+        {
+            trace.executed();
+        }
     }
 
     /// What we can't find, or do, because the child has ended is not the error to tell, but the child's; the same where systemd
@@ -419,6 +440,10 @@ impl<'a> Execution<'a> {
                 Place::Door { hierarchy, sent: false } => doors.get_mut(*hierarchy).and_then(Option::take),
                 Place::Door { sent: true, .. } => None,
                 Place::Fifo => self.creating.as_ref().map(|c| c.dir().exec_fifo_path()).transpose()?,
+                Place::Trace => match &mut self.trace {
+                    Some(trace) => trace.make_ticks(self.plan, self.creating.as_ref().map(|c| c.dir()))?,
+                    None => None,
+                },
                 Place::Tree { .. } => None,
             };
             self.places.push(fd);

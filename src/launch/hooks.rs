@@ -304,7 +304,7 @@ fn describe(exit: Exit) -> String {
     ];
     match exit {
         Exit::Code(status) => format!("exit status {status}"),
-        Exit::Signal(signal) => {
+        Exit::Signal(signal) | Exit::Dumped(signal) => {
             let name = usize::try_from(signal).ok().and_then(|n| NAMES.get(n.checked_sub(1)?));
             name.map_or_else(|| format!("signal: signal {signal}"), |name| format!("signal: {name}"))
         }

@@ -1,7 +1,7 @@
 //! `restore`: a container again, from what `checkpoint` has written. Its record, its cgroup and what is around it are made as for
 //! `create`; its processes, their namespaces and mounts by CRIU, which is a process of the container's cgroup while it does.
 //!
-//! Its notifications come in this order; what is done at them is in [`Restoring::notified`]:
+//! Its notifications come in this order; what is done at them is in `Restoring::notified`:
 //!
 //! | | |
 //! |---|---|
@@ -103,7 +103,8 @@ fn make<'a>(mut bundle: Bundle<'a>, asked: &Restore, directories: Directories) -
     match made {
         Ok(outcome) => {
             let dir = Some(creating.into_dir());
-            Ok(Made { bundle, dir, outcome, sockets, restored: true, ended: false })
+            let (trace, plan) = Default::default();
+            Ok(Made { bundle, dir, outcome, sockets, trace, plan, restored: true, ended: false })
         }
         Err(failed) => {
             let error = failed.error.clone();

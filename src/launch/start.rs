@@ -13,14 +13,20 @@ use super::notify_wait;
 use crate::container::{self, Container};
 use crate::error::{Errno, Error, Result};
 use crate::log;
+use crate::spec::trace::asked_by_labels;
 use crate::state::{Status, not_running};
+use crate::trace::{Recorder, record};
 
-/// Starts it; with NOTIFY_SOCKET in our environment, waits until it is ready.
+/// Starts it, with `trace` noting where the time goes; with NOTIFY_SOCKET in our environment, waits until it is ready.
 ///
 /// # Errors
 /// It is not in the state `created`; a poststart hook failed (then init is killed).
-pub fn start(root: &Path, id: &str) -> Result<()> {
+pub fn start(root: &Path, id: &str, trace: Option<&Path>) -> Result<()> {
+    let mut trace = Recorder::to(trace)?;
     let container = Container::open(root, id)?;
+    if asked_by_labels(&container.state.config.labels) {
+        trace.to_state("trace-start.json");
+    }
     match container.status()? {
         Status::Created => (),
         Status::Stopped => return Err(Error::new("cannot start a container that has stopped")),
@@ -30,9 +36,19 @@ pub fn start(root: &Path, id: &str) -> Result<()> {
     let init = container.state.init()?.ok_or_else(not_running)?;
     let host = std::env::var_os("NOTIFY_SOCKET").filter(|s| !s.is_empty()).map(PathBuf::from);
     let notify = host.map(|host| Forwarder::bind(container.dir.as_fd(), &host)).transpose()?;
-    release(&container, init.pidfd.as_fd())?;
+    trace.phase("state");
+    let fifo = release(&container, init.pidfd.as_fd())?;
+    trace.phase("release");
+    if trace.is_on() && closes_within(&fifo, record::EXEC) {
+        trace.executed();
+        trace.phase("wait");
+    }
+    drop(fifo);
 
-    if let Err(e) = container::poststart(&container.state, init.pid) {
+    let poststart = container::poststart(&container.state, init.pid);
+    trace.phase("poststart");
+    trace.finish_start(format!("start {id}"), init.pid, &container.dir);
+    if let Err(e) = poststart {
         if let Err(kill) = init.kill(libc::SIGKILL) {
             log::warn(kill);
         }
@@ -41,8 +57,8 @@ pub fn start(root: &Path, id: &str) -> Result<()> {
     notify_wait(notify, &init.pidfd, init.pid)
 }
 
-/// Opens the exec fifo: that is what init waits for. Then reads what it says, and removes the fifo.
-fn release(container: &Container, init: std::os::fd::BorrowedFd<'_>) -> Result<()> {
+/// Opens the exec fifo: that is what init waits for. Then reads what it says, and removes the fifo, which is still open.
+fn release(container: &Container, init: std::os::fd::BorrowedFd<'_>) -> Result<OwnedFd> {
     let fifo = container.dir.open_exec_fifo()?;
     loop {
         let mut fds = [PollFd::new(fifo.as_fd(), PollFlags::POLLIN), PollFd::new(init, PollFlags::POLLIN)];
@@ -53,7 +69,7 @@ fn release(container: &Container, init: std::os::fd::BorrowedFd<'_>) -> Result<(
         let [_, ended] = fds.map(|fd| fd.any() == Some(true));
         let mut byte = [0u8; 8];
         match read(&fifo, &mut byte) {
-            Ok(n) if n > 0 => return container.dir.remove_exec_fifo(),
+            Ok(n) if n > 0 => return container.dir.remove_exec_fifo().map(|()| fifo),
             // Nobody has opened it for writing, or has closed it again.
             Ok(_) | Err(Errno::EAGAIN | Errno::EINTR) => (),
             Err(e) => return Err(Error::sys("read the exec fifo", e)),
@@ -77,6 +93,12 @@ fn release(container: &Container, init: std::os::fd::BorrowedFd<'_>) -> Result<(
 
 /// How long to wait before looking whether somebody else has taken the fifo.
 const LOOK_AGAIN: u8 = 100;
+
+/// Its writer has it open until it executes the program.
+fn closes_within(fifo: &OwnedFd, milliseconds: u16) -> bool {
+    let mut fds = [PollFd::new(fifo.as_fd(), PollFlags::empty())];
+    matches!(poll(&mut fds, milliseconds), Ok(1))
+}
 
 fn fds_closed(fifo: &OwnedFd) -> bool {
     let mut fd = [PollFd::new(fifo.as_fd(), PollFlags::empty())];

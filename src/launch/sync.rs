@@ -99,6 +99,12 @@ impl Sync {
         }
     }
 
+    /// Whether the child has nothing more to say, in so many milliseconds: it has become the user's program, or ended.
+    pub fn closes_within(&self, milliseconds: u16) -> bool {
+        let mut fds = [PollFd::new(self.as_fd(), PollFlags::empty())];
+        matches!(poll(&mut fds, milliseconds), Ok(1))
+    }
+
     /// How a child came to its end that has ended, or is about to.
     pub fn last_words(&self) -> Option<Trouble> {
         loop {

@@ -20,7 +20,7 @@ use crate::error::{Error, Result};
 use crate::net::devices::Wanted;
 use crate::resctrl::Group;
 use crate::spec::landlock::Landlock;
-use crate::spec::{Linux, NetDevice, Resources, Spec};
+use crate::spec::{Linux, NetDevice, Resources, Spec, trace};
 use crate::text;
 
 /// What is to be created, and how: config.json and the command line.
@@ -43,6 +43,8 @@ pub struct Options {
     pub no_pivot: bool,
     /// `--no-new-keyring`
     pub no_new_keyring: bool,
+    /// `--trace`; the annotation asks for it, too.
+    pub trace: bool,
     /// `create`, not `run`: init waits at the exec fifo.
     pub wait_for_start: bool,
     /// How many descriptors of the caller, from 3 on, the program gets.
@@ -69,6 +71,8 @@ pub fn create(request: &Request<'_>, facts: &Facts) -> Result<Plan> {
     let p = &mut plan;
     let enter = Entering::of(linux, facts, p)?;
     let has_mount_ns = enter.has(Namespaces::MOUNT);
+    let traced = options.trace || trace::asked(&spec.annotations).map_err(|p| Error::new(p.message).field(p.field))?;
+    let trace = traced.then(|| p.place(Place::Trace));
     let fifo = options.wait_for_start.then(|| p.place(Place::Fifo));
     let cgroup = Cgroup::of(request, resources, linux, facts)?;
     let by_unit = cgroup.unit.as_ref().is_some_and(|unit| !unit.is_slice());
@@ -243,6 +247,7 @@ pub fn create(request: &Request<'_>, facts: &Facts) -> Result<Plan> {
     }
     process::hooks(p, request, "startContainer", &hooks.start_container, &enter)?;
     p.child(process::execute(program, options)?, "/process/args");
+    p.trace(trace);
     plan.check()?;
     Ok(plan)
 }

@@ -55,6 +55,7 @@ pub fn exec(r: &Request<'_>, facts: &Facts) -> Result<Plan> {
     let p = &mut plan;
     let init = p.place(Place::Init);
     let root = p.place(Place::InitRoot);
+    let trace = r.options.trace.then(|| p.place(Place::Trace));
     let container = Entering { new: r.namespaces, ..Entering::default() };
     let has = |kind| r.namespaces.contains(kind);
 
@@ -132,6 +133,7 @@ pub fn exec(r: &Request<'_>, facts: &Facts) -> Result<Plan> {
     p.child.insert(at.map_or(p.child.len(), |i| i.saturating_add(1)), session);
     p.child_says(Barrier::Done);
     p.child(process::execute(program, r.options)?, "/process/args");
+    p.trace(trace);
     plan.check()?;
     Ok(plan)
 }

@@ -5,6 +5,7 @@
 //! | [`compile`] | *the* order of creation, as one flat function |
 //! | [`exec`] | the order of a process that joins a container |
 //! | `entering`, `mounts`, `devices`, `process`, [`landlock`] | the parts of those orders: one section of config.json each |
+//! | `labels` | what a trace calls a step: its verb, what it is about |
 //! | [`parent`] | the steps of the runtime's own half, as data |
 //! | [`facts`] | what a plan may know of the host |
 //!
@@ -15,6 +16,7 @@ mod devices;
 mod entering;
 pub mod exec;
 pub mod facts;
+mod labels;
 pub mod landlock;
 pub mod mounts;
 pub mod parent;
@@ -79,6 +81,13 @@ impl Plan {
         self.always(Step::Wait { barrier, first: Slot::NONE });
     }
 
+    /// The last that is said, and the first that is done: how many steps there are is known then.
+    fn trace(&mut self, into: Option<Slot>) {
+        let Some(into) = into else { return };
+        let steps = u32::try_from(self.child.len().saturating_add(1)).unwrap_or(u32::MAX);
+        self.child.insert(0, ChildStep { step: Step::Trace { into, steps }, field: "".into() });
+    }
+
     fn place(&mut self, place: Place) -> Slot {
         let slot = Slot(u32::try_from(self.places.len()).unwrap_or(u32::MAX));
         self.places.push(place);
@@ -89,6 +98,11 @@ impl Plan {
     pub fn sent(&self) -> usize {
         let sent = |p: &Place| matches!(p, Place::Tree { .. } | Place::Door { sent: true, .. });
         self.places.iter().position(sent).unwrap_or(self.places.len())
+    }
+
+    /// The container's half waits for `start` before the program runs.
+    pub fn waits_for_start(&self) -> bool {
+        self.child.iter().any(|step| matches!(step.step, Step::Fifo { .. }))
     }
 
     /// The resctrl group that is made.

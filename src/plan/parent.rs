@@ -144,6 +144,8 @@ pub enum Place {
     },
     /// A handle of the exec fifo.
     Fifo,
+    /// The file in which the child notes when its steps end.
+    Trace,
     /// A part of the host's tree, cloned.
     Tree {
         /// Where it is.
@@ -307,6 +309,7 @@ impl fmt::Display for Place {
             Place::InitRoot => f.write_str("init-root"),
             Place::Door { hierarchy, .. } => write!(f, "cgroup {hierarchy}"),
             Place::Fifo => f.write_str("fifo"),
+            Place::Trace => f.write_str("trace"),
             Place::Tree { source, recursive, given, field } => {
                 write!(f, "tree {}", one_line(source))?;
                 if *recursive {

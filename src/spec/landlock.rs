@@ -10,6 +10,7 @@ use serde::Deserialize;
 use super::object::Object;
 use super::problem::{Problem, Severity};
 use super::text::{one_line, push_pointer, quote};
+use super::trace;
 
 /// Its name.
 pub const ANNOTATION: &str = "io.dunnage.landlock";
@@ -39,8 +40,8 @@ impl Landlock {
     /// It is not what it should be; or there is another below `io.dunnage.`, which would be a wish that is not heard.
     pub fn of(annotations: &BTreeMap<String, String>) -> Result<Option<Landlock>, Problem> {
         let ours = annotations.range(OURS.to_owned()..).map(|(key, _)| key).take_while(|key| key.starts_with(OURS));
-        if let Some(other) = { ours }.find(|key| *key != ANNOTATION) {
-            let only = format!("this version knows {ANNOTATION} alone");
+        if let Some(other) = { ours }.find(|key| ![ANNOTATION, trace::ANNOTATION].contains(&key.as_str())) {
+            let only = format!("this version knows {ANNOTATION} and {} alone", trace::ANNOTATION);
             return Err(problem(other, &format!("not known: {only}; correct the name, or leave it out")));
         }
         let Some(text) = annotations.get(ANNOTATION) else { return Ok(None) };
@@ -63,7 +64,8 @@ impl Landlock {
     }
 }
 
-fn problem(key: &str, why: &str) -> Problem {
+/// A fault of an annotation.
+pub(super) fn problem(key: &str, why: &str) -> Problem {
     let mut field = "/annotations".to_owned();
     push_pointer(&mut field, key);
     Problem { field, message: format!("annotation {}: {why}", one_line(key)), severity: Severity::Error }

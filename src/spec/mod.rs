@@ -24,6 +24,7 @@ mod seccomp;
 pub mod sysctl;
 #[cfg(test)]
 mod tests;
+pub mod trace;
 pub mod validate;
 
 pub use config::{Hook, Hooks, Mount, Root, Spec};

@@ -12,6 +12,7 @@ use nix::unistd::{Gid, Uid, UnlinkatFlags, geteuid, read, write};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
+use super::end::End;
 use super::types::State;
 use crate::error::{Context, Error, Result};
 use crate::files::{self, DIRECTORY};
@@ -22,6 +23,10 @@ const STATE: &str = "state.json";
 const MAX_STATE: usize = 64 << 20;
 /// There as long as the container is `created`: init waits for somebody to read from it.
 const EXEC_FIFO: &str = "exec.fifo";
+/// How the container ended.
+const END: &str = "end.json";
+/// Where init of a `create` that is traced notes its times, for `start`.
+const TICKS: &str = "trace.steps";
 
 /// There between the writing of a checkpoint and the end of the container.
 const CHECKPOINT: &str = "checkpoint";
@@ -320,6 +325,41 @@ impl ContainerDir {
     /// Removes the fifo: the container is `running` from here on.
     pub fn remove_exec_fifo(&self) -> Result<()> {
         self.unlink(EXEC_FIFO)
+    }
+
+    /// Notes how the container ended, for `state`.
+    ///
+    /// # Errors
+    /// As for state.json.
+    pub fn save_end(&self, end: &End) -> Result<()> {
+        let bytes = serde_json::to_vec(end).map_err(|e| Error::new(format!("write {END}: {e}")))?;
+        let temp = self.write_aside(&bytes)?;
+        files::rename(&self.fd, temp.as_str(), END).map_err(|e| Error::sys(format!("rename {}/{END}", self.id), e))
+    }
+
+    /// How the container ended, if somebody noted it. What is no such file is none: it must not keep anybody from the state.
+    pub fn end(&self) -> Option<End> {
+        let file = files::openat(&self.fd, END, OFlag::O_RDONLY | OFlag::O_NONBLOCK).ok()?;
+        // A page holds it; what has more is another's.
+        let mut bytes = [0u8; super::end::MAX];
+        let n = read(&file, &mut bytes).ok()?;
+        End::read(bytes.get(..n).filter(|bytes| bytes.len() < super::end::MAX)?)
+    }
+
+    /// Makes the file in which init notes when its steps end, for reading and writing.
+    pub fn make_ticks(&self) -> Result<OwnedFd> {
+        files::create_to_map(&self.fd, TICKS, Mode::S_IRUSR | Mode::S_IWUSR)
+            .map_err(|e| Error::sys(format!("create {}/{TICKS}", self.id), e))
+    }
+
+    /// That file; `None` if the create was not traced.
+    pub fn ticks(&self) -> Result<Option<Vec<u8>>> {
+        self.read_file(TICKS)
+    }
+
+    /// A new file for a trace that an annotation asked for.
+    pub fn make_trace(&self, name: &str) -> Result<OwnedFd> {
+        self.create_file(name).map_err(|e| Error::sys(format!("create {}/{name}", self.id), e))
     }
 
     /// Makes or removes the mark that a checkpoint was written; it may be there, or missing, already.

@@ -15,6 +15,7 @@
 
 mod creating;
 mod dir;
+mod end;
 mod from_spec;
 mod lock;
 mod object;
@@ -30,6 +31,7 @@ mod types;
 
 pub use creating::{Aborted, Claim, Creating, Intent};
 pub use dir::{CRIU_ROOT, ContainerDir, Root, check_id, does_not_exist};
+pub use end::End;
 pub use from_spec::Origin;
 pub use lock::Lock;
 pub use report::{OCI_VERSION, Report, annotations, bundle, now, rfc3339_nano};

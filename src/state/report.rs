@@ -6,6 +6,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use serde::Serialize;
 
+use super::end::End;
 use super::status::Status;
 use super::types::{Brief, State};
 use crate::error::{Error, Result};
@@ -34,6 +35,9 @@ pub struct Report {
     /// Of config.json.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub annotations: BTreeMap<String, String>,
+    /// How it ended; only `state` fills it in, of one that has stopped, if that is known.
+    #[serde(rename = "io.dunnage.end", skip_serializing_if = "Option::is_none")]
+    pub end: Option<End>,
     /// Name of the user who owns the state; only `list` fills it in.
     pub owner: String,
 }
@@ -50,6 +54,7 @@ impl Report {
             id: state.id,
             rootfs: state.config.rootfs,
             created: state.created,
+            end: None,
             owner: String::new(),
         }
     }

@@ -21,8 +21,7 @@ pub fn reap_any() -> Result<Option<(i32, Exit)>, Errno> {
     let status = unsafe { info.si_status() };
     Ok(match (pid, info.si_code) {
         (0, _) => None,
-        (pid, libc::CLD_EXITED) => Some((pid, Exit::Code(status))),
-        (pid, _) => Some((pid, Exit::Signal(status))),
+        (pid, code) => Some((pid, Exit::of_waitid(code, status))),
     })
 }
 

@@ -6,7 +6,7 @@ use std::os::fd::OwnedFd;
 use nix::errno::Errno;
 use nix::fcntl::{FcntlArg, SealFlag, fcntl};
 use nix::sys::memfd::{MFdFlags, memfd_create};
-use nix::unistd::write;
+use nix::unistd::{ftruncate, write};
 
 /// `MFD_EXEC` of Linux 6.3: where the sysctl vm.memfd_noexec is 1, a memfd is not executable without it.
 const MFD_EXEC: libc::c_uint = 0x10;
@@ -40,6 +40,13 @@ pub fn sealed(name: &CStr, bytes: &[u8], executable: bool) -> Result<OwnedFd, Er
     } else {
         fcntl(&fd, FcntlArg::F_ADD_SEALS(seals))?;
     }
+    Ok(fd)
+}
+
+/// One of `size` bytes that another process is to map and write to, close-on-exec.
+pub fn shared(name: &CStr, size: u64) -> Result<OwnedFd, Errno> {
+    let fd = memfd_create(name, MFdFlags::MFD_CLOEXEC)?;
+    ftruncate(&fd, libc::off_t::try_from(size).map_err(|_| Errno::EFBIG)?)?;
     Ok(fd)
 }
 

@@ -5,6 +5,7 @@
 pub mod bpf;
 pub mod children;
 pub mod clone;
+pub mod counter;
 pub mod descriptors;
 pub mod flock;
 pub mod fork;

@@ -17,6 +17,8 @@ pub enum Exit {
     Code(i32),
     /// Killed by this signal.
     Signal(i32),
+    /// The same, and the kernel dumped its memory (or would have: the limit and `core_pattern` say what comes of it).
+    Dumped(i32),
 }
 
 impl Exit {
@@ -24,7 +26,25 @@ impl Exit {
     pub fn shell_status(self) -> i32 {
         match self {
             Exit::Code(code) => code,
-            Exit::Signal(n) => n.saturating_add(128),
+            Exit::Signal(n) | Exit::Dumped(n) => n.saturating_add(128),
+        }
+    }
+
+    /// Of a status as wait(2) has it: the signal in the low seven bits, a core in the eighth, else the code in the next eight.
+    pub fn of_wait_status(status: i32) -> Exit {
+        match (status & 0x7f, status & 0x80) {
+            (0, _) => Exit::Code(status >> 8 & 0xff),
+            (signal, 0) => Exit::Signal(signal),
+            (signal, _) => Exit::Dumped(signal),
+        }
+    }
+
+    /// Of what waitid(2) says.
+    pub(super) fn of_waitid(code: i32, status: i32) -> Exit {
+        match code {
+            libc::CLD_EXITED => Exit::Code(status),
+            libc::CLD_DUMPED => Exit::Dumped(status),
+            _ => Exit::Signal(status),
         }
     }
 }
@@ -91,11 +111,7 @@ impl PidFd {
         if info.mask & PIDFD_INFO_EXIT == 0 {
             return Ok(None);
         }
-        // As wait(2) has it: the signal in the low seven bits, else the code in the next eight.
-        Ok(Some(match info.exit_code & 0x7f {
-            0 => Exit::Code(info.exit_code >> 8 & 0xff),
-            signal => Exit::Signal(signal),
-        }))
+        Ok(Some(Exit::of_wait_status(info.exit_code)))
     }
 
     fn waitid(&self, options: i32) -> Result<Option<Exit>, Errno> {
@@ -112,7 +128,7 @@ impl PidFd {
         }
         // SAFETY: for a child that ended, waitid fills si_status.
         let status = unsafe { info.si_status() };
-        Ok(Some(if info.si_code == libc::CLD_EXITED { Exit::Code(status) } else { Exit::Signal(status) }))
+        Ok(Some(Exit::of_waitid(info.si_code, status)))
     }
 }
 

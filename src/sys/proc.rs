@@ -13,6 +13,8 @@ pub struct Stat {
     pub ppid: i32,
     /// Field 22: when the process started, in clock ticks since boot. With the pid it names a process for good.
     pub start_time: u64,
+    /// Field 52: how a zombie ended, as wait(2) has it; 0 for who may not trace it.
+    pub exit_code: i32,
 }
 
 impl Stat {
@@ -49,7 +51,9 @@ fn parse(line: &[u8]) -> Option<Stat> {
     let ppid = fields.next()?.parse().ok()?;
     // 5..=21 lie between.
     let start_time = fields.nth(17)?.parse().ok()?;
-    Some(Stat { state, ppid, start_time })
+    // 23..=51 lie between; the last one.
+    let exit_code = fields.nth(29).and_then(|field| field.parse().ok()).unwrap_or(0);
+    Some(Stat { state, ppid, start_time, exit_code })
 }
 
 #[cfg(test)]
@@ -59,7 +63,7 @@ mod tests {
     #[test]
     fn the_name_is_hostile() {
         let fields = "S 1 9 9 0 -1 4194560 1 0 0 0 0 0 0 0 20 0 1 0 4242 1 2 3";
-        let expected = Some(Stat { state: b'S', ppid: 1, start_time: 4242 });
+        let expected = Some(Stat { state: b'S', ppid: 1, start_time: 4242, exit_code: 0 });
         for name in ["sh", "a b", ") Z 7 7 7", "((", "x) R 1 (", "\n) Z 0"] {
             assert_eq!(parse(format!("12 ({name}) {fields}\n").as_bytes()), expected, "{name:?}");
         }
@@ -73,13 +77,14 @@ mod tests {
         let own = stat(pid).unwrap().unwrap();
         assert_eq!(own.ppid, nix::unistd::getppid().as_raw());
         assert!(!own.is_dead());
-        let mut child = std::process::Command::new("/bin/true").spawn().unwrap();
+        let mut child = std::process::Command::new("/bin/sh").args(["-c", "exit 3"]).spawn().unwrap();
         let child_pid = i32::try_from(child.id()).unwrap();
         let pidfd = crate::sys::pidfd::PidFd::open(child_pid).unwrap();
         pidfd.wait_exit(nix::poll::PollTimeout::NONE).unwrap();
         let dead = stat(child_pid).unwrap().unwrap();
         assert!(dead.is_dead());
         assert!(dead.start_time >= own.start_time);
+        assert_eq!(dead.exit_code, 3 << 8);
         child.wait().unwrap();
         assert_eq!(stat(child_pid), Ok(None));
     }

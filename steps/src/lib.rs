@@ -4,6 +4,7 @@
 //! * [`step::Step`] is the list of verbs, told once; the encoding, the decoding and the text of a plan come from it.
 //! * [`wire`] is how the steps lie in memory: the child reads them in place, without an allocator.
 //! * [`message`] is the conversation over the sync socket: barriers, failures, warnings.
+//! * [`ticks`] is how the child notes when its steps end, if somebody wants to know.
 //! * [`call`] names the system call that failed inside a step.
 //!
 //! The encoding is private to one build: both ends are compiled from this source into one binary, so it carries no
@@ -14,6 +15,7 @@ pub mod call;
 pub mod flags;
 pub mod message;
 pub mod step;
+pub mod ticks;
 pub mod wire;
 
 pub use call::Call;

@@ -107,6 +107,9 @@ macro_rules! steps {
 }
 
 steps! {
+    /// From here on notes when each of the `steps` of the plan ends, in the file in this place ([`crate::ticks`]).
+    Trace "trace" { into: Slot, steps: u32 }
+
     // ---- entering the namespaces ------------------------------------------------------------------------------------
     /// Waits for the parent. Descriptors that come with the message take the places from `first` on.
     Wait "wait" { barrier: Barrier, first: Slot }

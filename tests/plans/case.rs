@@ -47,6 +47,8 @@ pub struct Asked {
     pub create: bool,
     /// Descriptors from 3 on.
     pub extra_descriptors: u32,
+    /// `--trace`
+    pub trace: bool,
     /// LISTEN_FDS
     pub listen_fds: u32,
     /// The directory of NOTIFY_SOCKET.
@@ -230,6 +232,7 @@ impl Case {
         compile::Options {
             no_pivot: self.asked.no_pivot,
             no_new_keyring: self.asked.no_new_keyring,
+            trace: self.asked.trace,
             wait_for_start: self.asked.create,
             extra_descriptors: self.asked.extra_descriptors,
             listen_fds: self.asked.listen_fds,

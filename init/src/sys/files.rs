@@ -284,6 +284,17 @@ pub fn set_cloexec(file: i32) -> Result<()> {
     none(call(nr::FCNTL, [arg(file), F_SETFD, 1, 0, 0, 0]))
 }
 
+/// Maps numbers that another process may read, for the life of the process.
+pub fn map_words(file: i32, bytes: usize) -> Result<&'static [AtomicU64]> {
+    const PROT_READ_WRITE: usize = 3;
+    const MAP_SHARED: usize = 1;
+    let p = call(nr::MMAP, [0, bytes, PROT_READ_WRITE, MAP_SHARED, arg(file), 0])?;
+    let count = bytes.checked_div(size_of::<AtomicU64>()).unwrap_or(0);
+    // SAFETY: the kernel mapped `bytes` bytes at `p`, a page's beginning and so aligned, for reading and writing, and nothing
+    // unmaps them. Whatever they hold is a number, and that others may store there too is what an atomic is for.
+    Ok(unsafe { core::slice::from_raw_parts(p as *const AtomicU64, count) })
+}
+
 /// Maps a file read-only, for the life of the process.
 pub fn map(file: i32, len: usize) -> Result<&'static [u8]> {
     const PROT_READ: usize = 1;

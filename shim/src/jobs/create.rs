@@ -119,6 +119,6 @@ pub fn start(whose: &Whose) -> Result<Outcome, Failure> {
         runtime.start(&whose.id)?;
         return Ok(Outcome::default());
     }
-    dunnage::launch::start::start(&whose.root, &whose.id).map_err(|e| oci("start", &e))?;
+    dunnage::launch::start::start(&whose.root, &whose.id, None).map_err(|e| oci("start", &e))?;
     Ok(Outcome::default())
 }

@@ -5,17 +5,20 @@
 
 use std::time::Duration;
 
+use dunnage::container::Container;
 use dunnage::log;
 use dunnage::sys::children::reap_any;
+use dunnage::sys::pidfd::Exit as How;
 
 use super::container::Freezing;
 use super::process::Phase;
 use super::workers::{Kind, Purpose};
 use super::{Server, Timer};
 use crate::bundle::{Bundle, Exit};
-use crate::jobs::Job;
+use crate::jobs::{Job, Whose};
 use crate::metrics::Meter;
 use crate::oom::OomWatch;
+use crate::options;
 use crate::proto::Timestamp;
 use crate::proto::events::{TaskExit, TaskOnly};
 
@@ -23,6 +26,12 @@ use crate::proto::events::{TaskExit, TaskOnly};
 const ENDING: Duration = Duration::from_secs(10);
 /// How many ends of unknown processes are kept.
 const MAX_STRANGERS: usize = 1024;
+
+/// For the command `state`: how it ended, and whether memory was the reason, which is known as long as the cgroup is there.
+fn note_end(whose: &Whose, how: How) -> dunnage::error::Result<()> {
+    let container = Container::open(&whose.root, &whose.id)?;
+    container.dir.save_end(&container.ended(Some(how), container.ooms()))
+}
 
 impl Server {
     /// Reaps all that have ended.
@@ -37,9 +46,9 @@ impl Server {
             let now = Timestamp::now();
             let status = u32::try_from(how.shell_status()).unwrap_or(255);
             let exit = Exit { pid, status, seconds: now.seconds, nanos: now.nanos };
-            if !self.workers.reaped(pid) && !self.ended(exit) && !self.workers.is_idle() {
+            if !self.workers.reaped(pid) && !self.ended(exit, how) && !self.workers.is_idle() {
                 // Of another runtime, which tells its pid when it is too late; or nobody's.
-                self.strangers.push(exit);
+                self.strangers.push((exit, how));
                 if self.strangers.len() > MAX_STRANGERS {
                     self.strangers.remove(0);
                 }
@@ -49,19 +58,19 @@ impl Server {
 
     /// Processes that ended before they were known.
     pub(super) fn meet_strangers(&mut self) {
-        for exit in std::mem::take(&mut self.strangers) {
-            if !self.ended(exit) && !self.workers.is_idle() {
-                self.strangers.push(exit);
+        for (exit, how) in std::mem::take(&mut self.strangers) {
+            if !self.ended(exit, how) && !self.workers.is_idle() {
+                self.strangers.push((exit, how));
             }
         }
     }
 
     /// A process has ended; whether it is one that we know.
-    fn ended(&mut self, exit: Exit) -> bool {
+    fn ended(&mut self, exit: Exit, how: How) -> bool {
         for container in self.containers.values_mut() {
             let number = container.number;
             if container.init.pid == exit.pid && container.init.exit.is_none() {
-                self.init_ended(number, exit);
+                self.init_ended(number, exit, how);
                 return true;
             }
             let exec = container.execs.values_mut().find(|p| p.pid == exit.pid && p.exit.is_none());
@@ -87,7 +96,7 @@ impl Server {
         self.tell_end(number);
     }
 
-    fn init_ended(&mut self, number: u32, exit: Exit) {
+    fn init_ended(&mut self, number: u32, exit: Exit, how: How) {
         let Some(container) = self.containers.get_mut(&number) else { return };
         container.init.exit = Some(exit);
         container.init.pidfd = None;
@@ -95,6 +104,10 @@ impl Server {
         // Whoever is asked after our death knows how it ended.
         if let Err(e) = Bundle::open(&container.whose.bundle).and_then(|bundle| bundle.write_exit(&exit)) {
             log::warn(e);
+        }
+        // And whoever asks for the state. Another runtime's directory is not ours to write to.
+        if options::external(&container.whose.options).is_none() {
+            note_end(&container.whose, how).unwrap_or_else(log::debug);
         }
         if container.shares_pids {
             let purpose = Purpose { container: number, exec_id: String::new(), kind: Kind::KillRest, caller: None };

@@ -99,7 +99,7 @@ pub struct Server {
     publisher: Publisher,
     oom: Oom,
     /// Ends of processes that nobody knows, as long as a worker may still tell of them.
-    strangers: Vec<Exit>,
+    strangers: Vec<(Exit, dunnage::sys::pidfd::Exit)>,
     /// Of processes that are gone, and the signal that they get next.
     loggers: BTreeMap<u32, (PidFd, i32)>,
     timers: BTreeMap<(Instant, u32), Timer>,

@@ -21,6 +21,21 @@ fn want_of_memory_is_told_before_the_exit() {
     });
 }
 
+/// For the command `state`, which comes when nobody else knows.
+#[test]
+fn how_it_ended_is_noted_beside_the_state() {
+    case(|t| {
+        let mut c = t.container("c1");
+        c.set("/linux/resources/memory/limit", SMALL).args(&HUNGRY);
+        let task = t.launch(&c);
+        assert_eq!(task.wait("c1", ""), Ok(137));
+        let end = std::fs::read("/run/containerd/runc/k8s.io/c1/end.json").unwrap();
+        let end: Value = serde_json::from_slice(&end).unwrap();
+        assert_eq!((&end["signal"], &end["code"]), (&Value::from(9), &Value::Null), "{end}");
+        assert_eq!((&end["oom"]["kills"], &end["oom"]["limit"]), (&Value::from(1), &Value::from("container")), "{end}");
+    });
+}
+
 #[test]
 fn want_of_memory_of_a_command_is_told_too() {
     case(|t| {

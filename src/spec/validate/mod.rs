@@ -16,6 +16,7 @@ pub(crate) use mounts::PROC_FILES;
 use super::landlock::Landlock;
 use super::names::NamespaceKind;
 use super::problem::{Problem, Severity};
+use super::trace;
 use super::{Hooks, IdMapping, Linux, Process, Resources, Spec, text};
 
 /// What validation may ask about the host. Each function is called only if the configuration makes the answer matter.
@@ -128,6 +129,7 @@ pub fn validate(spec: &Spec, host: &HostFacts<'_>, options: &Options) -> Vec<Pro
     if spec.annotations.contains_key("") {
         check.error("/annotations/", "the key of an annotation must not be empty");
     }
+    check.found.extend(trace::asked(&spec.annotations).err());
     if spec.annotations.contains_key("bundle") {
         check.warning("/annotations/bundle", "ignoring annotation \"bundle\": it would hide the path of the bundle");
     }

@@ -16,6 +16,7 @@ const PRIVATE: How = Not("in a procfs that is attached nowhere, within which not
 
 /// Every verb of `steps/src/step.rs`.
 pub const STEPS: &[(&str, How)] = &[
+    ("trace", Not("a descriptor of the runtime's")),
     ("wait", NO_PATH),
     ("tell", NO_PATH),
     ("enter-cgroups", Not("descriptors of the runtime's")),
