@@ -65,7 +65,7 @@ impl Format {
     /// `invalid log-format: X`.
     pub fn parse(text: &str) -> Result<Format> {
         match text {
-            "text" => Ok(Format::Text),
+            "text" | "" => Ok(Format::Text),
             "json" => Ok(Format::Json),
             _ => Err(Error::new(format!("invalid log-format: {text}"))),
         }

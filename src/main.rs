@@ -25,8 +25,8 @@ extern "C" fn main(count: i32, arguments: *const *const c_char) -> i32 {
 }
 
 fn run(argv: Vec<OsString>) -> u8 {
-    let Parsed { global, command } = cli::parse(argv);
-    if let Err(e) = global.prepare() {
+    let Parsed { global, alone, command } = cli::parse(argv);
+    if !alone && let Err(e) = global.prepare() {
         return fail(&e, 1);
     }
     match command {

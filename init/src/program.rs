@@ -89,7 +89,9 @@ pub fn find(init: &mut Init<'_>, program: &CStr, path: &CStr) -> Done {
         }
         return found.and_then(|()| listed(init));
     }
-    for directory in path.to_bytes().split(|b| *b == b':') {
+    // An empty PATH has no entries; an empty entry is the working directory.
+    let entries = path.to_bytes();
+    for directory in entries.split(|b| *b == b':').filter(|_| !entries.is_empty()) {
         let relative = !directory.starts_with(b"/");
         init.program.clear();
         if directory.is_empty() {

@@ -57,12 +57,14 @@ pub struct CreateArgs {
 
 impl CreateArgs {
     pub(super) fn read(m: &Matches) -> CreateArgs {
+        // An empty value is none, as for runc.
+        let path = |flag| m.path(flag).filter(|path| !path.as_os_str().is_empty());
         CreateArgs {
             id: id(m),
-            bundle: m.path(&BUNDLE),
-            console_socket: m.path(&CONSOLE_SOCKET),
-            pidfd_socket: m.path(&PIDFD_SOCKET),
-            pid_file: m.path(&PID_FILE),
+            bundle: path(&BUNDLE),
+            console_socket: path(&CONSOLE_SOCKET),
+            pidfd_socket: path(&PIDFD_SOCKET),
+            pid_file: path(&PID_FILE),
             no_pivot: m.bool(&NO_PIVOT),
             no_new_keyring: m.bool(&NO_NEW_KEYRING),
             preserve_fds: m.int(&PRESERVE_FDS).unwrap_or(0),

@@ -115,22 +115,25 @@ pub struct ExecArgs {
 
 impl ExecArgs {
     fn read(m: &Matches) -> ExecArgs {
+        // An empty value is none, as for runc.
+        let text = |flag| m.text(flag).filter(|text| !text.is_empty());
+        let path = |flag| m.path(flag).filter(|path| !path.as_os_str().is_empty());
         ExecArgs {
             id: id(m),
             args: m.arguments.iter().skip(1).cloned().collect(),
-            process: m.path(&PROCESS),
-            console_socket: m.path(&CONSOLE_SOCKET),
-            pidfd_socket: m.path(&PIDFD_SOCKET),
-            pid_file: m.path(&PID_FILE),
+            process: path(&PROCESS),
+            console_socket: path(&CONSOLE_SOCKET),
+            pidfd_socket: path(&PIDFD_SOCKET),
+            pid_file: path(&PID_FILE),
             detach: m.bool(&DETACH),
             preserve_fds: m.int(&PRESERVE_FDS).unwrap_or(0),
             tty: m.bool(&TTY),
-            user: m.text(&USER),
+            user: text(&USER),
             additional_gids: m.ints(&ADDITIONAL_GIDS),
-            cwd: m.text(&CWD),
+            cwd: text(&CWD),
             env: m.texts(&ENV),
-            apparmor: m.text(&APPARMOR),
-            process_label: m.text(&PROCESS_LABEL),
+            apparmor: text(&APPARMOR),
+            process_label: text(&PROCESS_LABEL),
             no_new_privs: m.given_bool(&NO_NEW_PRIVS),
             cap: m.texts(&CAP),
             cgroup: m.texts(&CGROUP),

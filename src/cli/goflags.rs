@@ -18,7 +18,9 @@ pub struct Scanned {
     pub flags: Vec<OsString>,
     /// Its positional arguments.
     pub arguments: Vec<OsString>,
-    /// `--help` was given, for the command if there is one.
+    /// The flags, with the name that was typed for each.
+    pub typed: Vec<(&'static Flag, String)>,
+    /// `--help` was given; for the command if there is one.
     pub help: bool,
     /// `--version` was given before the command.
     pub version: bool,
@@ -43,6 +45,8 @@ pub fn scan(argv: &[OsString]) -> Scanned {
                     return scanned;
                 }
             }
+            // What follows a `--help` or `--version` of the program is of no interest.
+            _ if scanned.name.is_none() && (scanned.help || scanned.version) => return scanned,
             _ if scanned.name.is_none() => {
                 scanned.definition = super::command(token);
                 scanned.name = Some(token.clone());
@@ -81,6 +85,9 @@ impl Scanned {
         let mut halves = flag.splitn(2, |b| *b == b'=');
         let name = halves.next().unwrap_or_default();
         let value = halves.next();
+        if name.is_empty() || name.starts_with(b"-") {
+            return Err(format!("bad flag syntax: {}", token.to_string_lossy()));
+        }
         if HELP.is_called(name) {
             self.help = true;
             return Ok(());
@@ -102,6 +109,7 @@ impl Scanned {
             },
         };
         self.flags.push(canonical(known, value));
+        self.typed.push((known, String::from_utf8_lossy(name).into_owned()));
         Ok(())
     }
 }

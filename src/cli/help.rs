@@ -14,7 +14,8 @@ pub static COMMAND: Definition = Definition {
     description: "\
 Shows what COMMAND does and which flags it has; without COMMAND, what commands there are.",
     min: 0,
-    max: Some(1),
+    // All but the first are ignored.
+    max: None,
     stops_at_first: false,
     flags: &[],
     read: |m| of(m.arguments.first().cloned()),

@@ -27,7 +27,7 @@ const ALL: Flag = Flag::new("all", Takes::Bool, "obsolete: no error if the conta
 pub struct KillArgs {
     /// The container.
     pub id: String,
-    /// As typed; `None`: SIGTERM.
+    /// As typed; `None`, which an empty one is: SIGTERM.
     pub signal: Option<String>,
     /// `--all`
     pub all: bool,
@@ -35,7 +35,8 @@ pub struct KillArgs {
 
 impl KillArgs {
     fn read(m: &Matches) -> KillArgs {
-        let signal = m.arguments.get(1).map(|signal| signal.to_string_lossy().into_owned());
+        let signal = m.arguments.get(1).filter(|signal| !signal.is_empty());
+        let signal = signal.map(|signal| signal.to_string_lossy().into_owned());
         KillArgs { id: id(m), signal, all: m.bool(&ALL) }
     }
 }
@@ -43,10 +44,12 @@ impl KillArgs {
 /// The number of a signal: given as one, or by its name with or without SIG, in any case.
 ///
 /// # Errors
-/// `unknown signal "FOO"`. A number that no signal has is for the kernel to refuse; 0 asks whether the process is there.
+/// `unknown signal "FOO"`. A number that no signal has, also a negative one, is for the kernel to refuse; 0 asks whether the process is there.
 pub fn signal_number(text: &str) -> Result<i32> {
     let unknown = || Error::new(format!("unknown signal {text:?}"));
-    if text.bytes().all(|b| b.is_ascii_digit()) {
+    // As Go reads a number: with a sign, if there is one.
+    let digits = text.strip_prefix(['+', '-']).unwrap_or(text);
+    if !digits.is_empty() && digits.bytes().all(|b| b.is_ascii_digit()) {
         return text.parse().map_err(|_| unknown());
     }
     let upper = text.to_ascii_uppercase();
@@ -129,6 +132,8 @@ mod tests {
             ("0", 0),
             ("64", 64),
             ("99", 99),
+            ("+9", 9),
+            ("-9", -9),
             ("KILL", 9),
             ("SIGKILL", 9),
             ("sigkill", 9),
@@ -142,7 +147,8 @@ mod tests {
         ] {
             assert_eq!(signal_number(text).unwrap(), number, "{text}");
         }
-        for text in ["FOO", "-9", "9x", "SIG", "RTMIN+31", "RTMAX-31", "RTMIN-1", "RTMIN+", "99999999999", "SIGSIGKILL"]
+        for text in
+            ["FOO", "-", "+-9", "9x", "SIG", "RTMIN+31", "RTMAX-31", "RTMIN-1", "RTMIN+", "99999999999", "SIGSIGKILL"]
         {
             assert_eq!(signal_number(text).unwrap_err().to_string(), format!("unknown signal {text:?}"));
         }

@@ -79,6 +79,8 @@ fn command(name: &OsStr) -> Option<&'static Definition> {
 pub struct Parsed {
     /// The global flags; also there when the rest was not understood, since the complaint goes to `--log`.
     pub global: Global,
+    /// `--help` or `--version` of the program, which are answered whatever the other global flags say.
+    pub alone: bool,
     /// The command.
     pub command: std::result::Result<Command, Box<Refusal>>,
 }
@@ -242,13 +244,18 @@ pub fn parse(argv: Vec<OsString>) -> Parsed {
         // The global flags that were right are still wanted: the complaint goes to `--log`.
         Err(e) => {
             let rest = definition::parser(scanned.definition).ignore_errors(true).try_get_matches_from(flags);
-            (Matches::new(rest.unwrap_or_default(), arguments), Some(usage::value_fault(&e)))
+            let (fault, is_global) = usage::value_fault(&e, &scanned.typed);
+            if is_global {
+                (scanned.name, scanned.definition) = (None, None);
+            }
+            (Matches::new(rest.unwrap_or_default(), arguments), Some(fault))
         }
     };
     let fault = scanned.fault.take().or(value_fault);
     let global = Global::read(argv0, &matches);
+    let alone = scanned.name.is_none() && (scanned.help || scanned.version) && fault.is_none();
     let command = understand(&global, &scanned, &matches, fault);
-    Parsed { global, command }
+    Parsed { global, alone, command }
 }
 
 /// Which command it is, in the order of precedence that runc has.
@@ -259,6 +266,9 @@ fn understand(
     fault: Option<String>,
 ) -> std::result::Result<Command, Box<Refusal>> {
     if let (Some(name), None) = (&scanned.name, scanned.definition) {
+        if name.is_empty() {
+            return Ok(help::of(None));
+        }
         return Err(Refusal::unknown_command(name));
     }
     if let Some(fault) = fault {

@@ -28,8 +28,16 @@ pub fn process(args: &ExecArgs, bundle: Option<&str>) -> Result<Process> {
     with_flags(process, args)
 }
 
-fn read(file: &Path) -> Result<Vec<u8>> {
-    crate::files::document(file).map_err(|e| Error::io(format_args!("open {}", file.display()), &e))
+/// A document that the user names.
+///
+/// # Errors
+/// `open FILE: ...`, `read FILE: is a directory`.
+pub(super) fn read(file: &Path) -> Result<Vec<u8>> {
+    crate::files::document(file).map_err(|e| {
+        // A directory can be opened.
+        let call = if e.kind() == std::io::ErrorKind::IsADirectory { "read" } else { "open" };
+        Error::io(format_args!("{call} {}", file.display()), &e)
+    })
 }
 
 fn with_flags(process: Process, args: &ExecArgs) -> Result<Process> {

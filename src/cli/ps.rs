@@ -61,7 +61,10 @@ pub(super) fn run(global: &Global, args: &PsArgs) -> Result<u8> {
 fn host_ps(options: &[OsString]) -> Result<String> {
     let default = [OsString::from("-ef")];
     let options = if options.is_empty() { &default } else { options };
-    let output = std::process::Command::new("ps").args(options).output().map_err(|e| Error::io("exec: \"ps\"", &e))?;
+    let output = std::process::Command::new("ps").args(options).output().map_err(|e| match e.kind() {
+        std::io::ErrorKind::NotFound => Error::new("exec: \"ps\": executable file not found in $PATH"),
+        _ => Error::io("exec: \"ps\"", &e),
+    })?;
     let text = String::from_utf8_lossy(&output.stdout).into_owned();
     if output.status.success() {
         return Ok(text);

@@ -113,7 +113,7 @@ pub fn rootless(global: &Global) -> Result<Rootless> {
     let euid = !nix::unistd::geteuid().is_root();
     let cgroups = match global.rootless.as_deref() {
         None => euid || in_user_namespace(),
-        Some(text) if text.eq_ignore_ascii_case("auto") => euid || in_user_namespace(),
+        Some(text) if text.is_empty() || text.eq_ignore_ascii_case("auto") => euid || in_user_namespace(),
         Some(text) => parse_bool(text).map_err(Error::new)?,
     };
     Ok(Rootless { euid, cgroups })
@@ -194,7 +194,9 @@ mod tests {
         let rootless = |given: &str| rootless(&Global { rootless: Some(given.into()), ..Global::default() });
         assert!(rootless("T").unwrap().cgroups);
         assert!(!rootless("0").unwrap().cgroups);
-        assert_eq!(rootless("AuTo").unwrap(), super::rootless(&Global::default()).unwrap());
+        for auto in ["AuTo", ""] {
+            assert_eq!(rootless(auto).unwrap(), super::rootless(&Global::default()).unwrap());
+        }
         let e = rootless("foo").unwrap_err();
         assert_eq!(e.to_string(), "strconv.ParseBool: parsing \"foo\": invalid syntax");
     }

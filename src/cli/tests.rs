@@ -191,10 +191,13 @@ fn update_takes_what_was_typed() {
 
 #[test]
 fn help_in_all_its_spellings() {
-    for line in ["runc", "runc help", "runc h", "runc --help", "runc -h", "runc --debug"] {
+    // Before a command it is the program's, whatever follows.
+    for line in ["runc", "runc help", "runc h", "runc --help", "runc -h", "runc --debug", "runc -h run", "runc -h foo"]
+    {
         assert_eq!(command(line), help::of(None), "{line}");
     }
-    for line in ["runc help run", "runc h run", "runc run --help", "runc run -h", "runc run c -help", "runc -h run"] {
+    for line in ["runc help run", "runc h run", "runc run --help", "runc run -h", "runc run c -help", "runc help run x"]
+    {
         assert_eq!(command(line), help::of(Some("run".into())), "{line}");
     }
     for definition in COMMANDS {
@@ -229,6 +232,7 @@ fn what_is_not_understood() {
         ("runc state -v", "flag provided but not defined: -v"),
         ("runc create c --bundle", "flag needs an argument: --bundle"),
         ("runc create c -b", "flag needs an argument: -b"),
+        ("runc create ---bundle c", "bad flag syntax: ---bundle"),
         (
             "runc create --preserve-fds x c",
             "invalid value \"x\" for flag -preserve-fds: strconv.ParseInt: parsing \"x\": invalid syntax",
@@ -236,7 +240,7 @@ fn what_is_not_understood() {
         ("runc events --interval 5 c", "invalid value \"5\" for flag -interval: parse error"),
         (
             "runc run -d=maybe c",
-            "invalid value \"maybe\" for flag -detach: strconv.ParseBool: parsing \"maybe\": invalid syntax",
+            "invalid value \"maybe\" for flag -d: strconv.ParseBool: parsing \"maybe\": invalid syntax",
         ),
     ] {
         assert_eq!(refusal(line), (fault.into(), 1, usage(fault), "NAME:".into()), "{line}");

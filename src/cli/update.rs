@@ -182,7 +182,7 @@ fn from_file(file: &Path) -> Result<Resources> {
     let json = if file == Path::new("-") {
         crate::files::document_of(std::io::stdin()).map_err(|e| Error::io("read /dev/stdin", &e))?
     } else {
-        crate::files::document(file).map_err(|e| Error::io(format_args!("open {}", file.display()), &e))?
+        super::process::read(file)?
     };
     let resources = parse::resources(&json)?;
     if resources.memory.as_ref().is_some_and(|m| [m.kernel, m.kernel_tcp].iter().flatten().any(|size| *size != 0)) {

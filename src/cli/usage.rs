@@ -6,7 +6,7 @@ use std::ffi::OsStr;
 use clap::error::{ContextKind, ContextValue};
 
 use super::Global;
-use super::definition::{self, Definition};
+use super::definition::{self, Definition, Flag, GLOBAL};
 use crate::error::Error;
 
 /// A command line that was not understood.
@@ -56,13 +56,17 @@ pub(super) fn help_text(definition: Option<&Definition>, program: &'static str) 
     command.render_help().to_string()
 }
 
-/// Go's words for a value that a flag does not take. The flags themselves were known: the scan before saw to it.
-pub(super) fn value_fault(e: &clap::Error) -> String {
+/// Go's words for a value that a flag does not take, with the name that was typed for it; and whether it is a global flag. The
+/// flags themselves were known: the scan before saw to it.
+pub(super) fn value_fault(e: &clap::Error, typed: &[(&Flag, String)]) -> (String, bool) {
     let context = |kind| match e.get(kind) {
         Some(ContextValue::String(text)) => text.as_str(),
         _ => "",
     };
-    let flag = context(ContextKind::InvalidArg).split([' ', '=']).next().unwrap_or_default().trim_start_matches('-');
+    let long = context(ContextKind::InvalidArg).split([' ', '=']).next().unwrap_or_default().trim_start_matches('-');
+    let typed = typed.iter().rfind(|(flag, _)| flag.long == long);
+    let name = typed.map_or(long, |(_, name)| name);
+    let is_global = typed.is_some_and(|(flag, _)| GLOBAL.iter().any(|global| std::ptr::eq(global, *flag)));
     let why = e.source().map_or_else(|| e.kind().to_string(), ToString::to_string);
-    format!("invalid value {:?} for flag -{flag}: {why}", context(ContextKind::InvalidValue))
+    (format!("invalid value {:?} for flag -{name}: {why}", context(ContextKind::InvalidValue)), is_global)
 }

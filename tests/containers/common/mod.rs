@@ -17,7 +17,7 @@ pub use bundle::{Bundle, base_config};
 pub use command::{Beside, Command, Out, drain};
 use confined::Pids;
 pub use driver::Driver;
-pub use runtime::{Runtime, other_runtime};
+pub use runtime::{Runtime, newest_runc, other_runtime};
 pub use serde_json::{Value, json};
 
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};

@@ -39,6 +39,19 @@ pub fn other_runtime() -> Runtime {
     Runtime::at(std::env::var_os("RUNC").map_or_else(|| "runc".into(), PathBuf::from))
 }
 
+/// The runc that `integration/peers.sh` has fetched: the newest that Debian has.
+fn fetched_runc() -> Option<Runtime> {
+    let peers = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/target/peers/list")).ok()?;
+    let path = peers.lines().find_map(|line| line.strip_prefix("runc ")?.split_once(' '))?.1;
+    Some(Runtime::at(path.into()))
+}
+
+/// The newest runc that there is: the environment's `RUNC`, the fetched one, the one in PATH.
+pub fn newest_runc() -> Runtime {
+    let fetched = std::env::var_os("RUNC").is_none().then(fetched_runc).flatten();
+    fetched.unwrap_or_else(other_runtime)
+}
+
 /// How the runtime under test is known to differ in one test, from `differences.txt`.
 pub struct Difference {
     pub reason: &'static str,

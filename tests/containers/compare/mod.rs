@@ -13,21 +13,11 @@ mod look;
 mod table;
 
 use crate::cgroup2::unified;
-use crate::common::{Bundle, Command, Driver, Runtime, Value, case_of_two, host, other_runtime, until};
+use crate::common::{Bundle, Command, Driver, Runtime, Value, case_of_two, host, newest_runc, until};
 use known::Known;
 use look::Seen;
 use std::ffi::OsStr;
 use table::Case;
-
-/// The newest runc that there is: the environment's `RUNC`, the one that `integration/peers.sh` has fetched, the one in PATH.
-fn newest_runc() -> Runtime {
-    let peers = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/target/peers/list")).unwrap_or_default();
-    let fetched = peers.lines().find_map(|line| line.strip_prefix("runc ")?.split_once(' '));
-    match fetched {
-        Some((_, path)) if std::env::var_os("RUNC").is_none() => Runtime::at(path.into()),
-        _ => other_runtime(),
-    }
-}
 
 /// The life of one container.
 fn observe(runtime: &Runtime, case: &Case) -> Seen {
