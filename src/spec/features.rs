@@ -7,7 +7,7 @@ use serde::Serialize;
 use serde_json::ser::{PrettyFormatter, Serializer};
 
 use super::default::OCI_VERSION;
-use super::{landlock, mount_options, names};
+use super::{landlock, mount_options, names, trace};
 use crate::error::{Error, Result};
 
 /// The oldest version whose configurations we take.
@@ -111,7 +111,7 @@ fn listed<T>(table: &[(&'static str, T)]) -> Vec<&'static str> {
 
 /// The document, indented with four spaces, with a newline at the end.
 pub fn json(build: &Build<'_>) -> Result<String> {
-    let mut unsafe_annotations = vec![landlock::ANNOTATION];
+    let mut unsafe_annotations = vec![landlock::ANNOTATION, trace::ANNOTATION];
     if build.systemd {
         unsafe_annotations.push("org.systemd.property.");
     }
@@ -224,13 +224,13 @@ mod tests {
     fn nothing_is_claimed_that_the_build_lacks() {
         let none = Build { systemd: false, criu: false, intel_rdt: false, net_devices: false, ..BUILD };
         let doc = document(&none);
-        assert_eq!(doc["potentiallyUnsafeConfigAnnotations"], json!(["io.dunnage.landlock"]));
+        assert_eq!(doc["potentiallyUnsafeConfigAnnotations"], json!(["io.dunnage.landlock", "io.dunnage.trace"]));
         assert_eq!(doc["linux"]["cgroup"]["systemd"], false);
         assert_eq!(doc["linux"]["netDevices"]["enabled"], false);
         let all = Build { criu: true, ..BUILD };
         assert_eq!(
             document(&all)["potentiallyUnsafeConfigAnnotations"],
-            json!(["io.dunnage.landlock", "org.systemd.property.", "org.criu.config"])
+            json!(["io.dunnage.landlock", "io.dunnage.trace", "org.systemd.property.", "org.criu.config"])
         );
     }
 

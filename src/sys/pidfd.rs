@@ -239,7 +239,7 @@ mod tests {
             }
         }
         assert_eq!(fd.reap(), Ok(Exit::Signal(libc::SIGKILL)));
-        assert_eq!(fd.send_signal_to_group(0), Err(Errno::ESRCH));
+        assert_eq!(fd.send_signal(0), Err(Errno::ESRCH));
         assert!(child.wait().is_err(), "reaped already");
     }
 

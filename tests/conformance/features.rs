@@ -208,7 +208,8 @@ fn annotations() {
     let f = features();
     assert!(f["annotations"].as_object().unwrap().iter().all(|(key, value)| !key.is_empty() && value.is_string()));
     let unsafe_ones = list(&f, "/potentiallyUnsafeConfigAnnotations");
-    assert_eq!(unsafe_ones, ["io.dunnage.landlock", "org.systemd.property."]);
+    assert_eq!(unsafe_ones, ["io.dunnage.landlock", "io.dunnage.trace", "org.systemd.property.", "org.criu.config"]);
+    refused("/annotations", json!({"io.dunnage.trace": "/a/file"}));
     refused("/annotations", json!({"io.dunnage.landlock": "nonsense"}));
     taken("/annotations", json!({"org.example.unheard": "nonsense"}));
 }
