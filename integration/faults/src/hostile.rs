@@ -180,8 +180,15 @@ fn untouched(canary: i32, other: i32) -> Vec<String> {
     touched
 }
 
+/// The start time that tells one process from another of the same pid has hundredths of a second (proc_pid_stat(5)): no two of
+/// those that matter here may have the same.
+fn another_tick() {
+    std::thread::sleep(Duration::from_millis(30));
+}
+
 fn case(runtime: &Runtime<'_>, rootfs: &str, change: Change) -> Result<Vec<String>, String> {
     let failed = |e: std::io::Error| e.to_string();
+    another_tick();
     for id in [OTHER, X] {
         scenario::write_config(&scenario::config(runtime.world, rootfs, id))?;
         runtime.must(&["run", "--detach", "--bundle", BUNDLE, id])?;
@@ -193,6 +200,7 @@ fn case(runtime: &Runtime<'_>, rootfs: &str, change: Change) -> Result<Vec<Strin
     for dir in ["files", "mounted"] {
         fs::write(format!("{CALLER}/{dir}/file"), "precious").map_err(failed)?;
     }
+    another_tick();
     let canary = crate::tracer::Child::spawn(&["/bin/sleep".into(), "300".into()], None).map_err(failed)?;
     fs::create_dir("/sys/fs/cgroup/c/somebody").map_err(failed)?;
     fs::write("/sys/fs/cgroup/c/somebody/cgroup.procs", canary.pid.to_string()).map_err(failed)?;
