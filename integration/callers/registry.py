@@ -4,8 +4,6 @@ import collections
 
 Case = collections.namedtuple("Case", "name callers function applies limit")
 CASES = []
-# Cases that cannot run yet, and why.
-OFF = {"checkpoint": "it takes `checkpoint` and `restore`, which Dunnage does not have yet, and criu in the root file systems"}
 # All that have `run`, `exec` and so on in the same words.
 ENGINES = ("podman", "podman-rootless", "podman-systemd", "docker")
 # What is tried through the user's systemd, where each command is a service: one of each kind.

@@ -20,7 +20,8 @@ say() { printf 'callers: %s\n' "$*" >&2; }
 bootstrap() {
 	local suite=$1 root=$2 mirror packages=$PACKAGES
 	# It was one package with the daemon once.
-	[ "$suite" = bookworm ] || packages+=,docker-cli
+	# And its criu is older than current kernels.
+	[ "$suite" = bookworm ] || packages+=,docker-cli,criu
 	mirror=$(host_sources | sed -n '1s/.* \([a-z+]*:[^ ]*\) @SUITE@ main$/\1/p')
 	say "Debian $suite with its engines (some minutes)"
 	debootstrap --variant=minbase --include="$packages" "$suite" "$root" "${mirror:?no Debian source in the configuration of apt}" \

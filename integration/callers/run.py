@@ -57,7 +57,7 @@ def load_cases():
             importlib.import_module("cases." + name[:-3])
     import registry
 
-    return [case for case in registry.CASES if case.name not in registry.OFF]
+    return registry.CASES
 
 
 def wanted(name, patterns):
@@ -303,10 +303,6 @@ def table(results, problems):
                 all_fail = references and all(references)
                 failed.append(f"{name}{' (the references fail, too: a case for the list, or a wrong one)' if all_fail else ''}: {error}")
         print(f"{case:34} {suite + '/' + caller:26} " + " ".join(f"{marks.get(name, ''):8}" for name in columns))
-    from registry import OFF
-
-    for name, why in OFF.items():
-        print(f"switched off: {name}: {why}")
     for line in failed:
         print("FAILED  " + line)
     print(f"{passed} passed, {len(failed)} failed")
