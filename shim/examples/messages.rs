@@ -41,6 +41,7 @@ fn answer(name: &str, bytes: &[u8]) {
         events::TaskCreate,
         events::TaskIo,
         events::TaskStart,
+        events::TaskCheckpointed,
         events::TaskDelete,
         events::TaskExit,
         events::TaskOnly,
