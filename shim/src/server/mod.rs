@@ -165,6 +165,8 @@ impl Server {
         poll.add_input(&signals, Token::Signals).map_err(failed("epoll_ctl"))?;
         let host = Host::detect()?;
         host.clone().keep();
+        // Looked up once, here: the workers are copies of this process, and each would look again.
+        dunnage::host::in_user_namespace();
         // Without a descriptor for it there is still the look at each container's end.
         let oom = Oom::new(&host).map_err(log::warn).unwrap_or_default();
         if let Some(fd) = oom.as_fd() {
