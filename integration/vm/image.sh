@@ -16,7 +16,7 @@ QEMU_SUITE=trixie
 PACKAGES="debootstrap debian-archive-keyring e2fsprogs cpio kmod xz-utils"
 # What a host has, and what the tests want of it (TEST_PACKAGES in the Makefile).
 GUEST_PACKAGES=systemd,systemd-sysv,udev,kmod,dbus,dbus-user-session,libpam-systemd,linux-image-cloud-amd64,apparmor,\
-iproute2,uidmap,attr,psmisc,busybox-static,jq,procps,strace,runc,crun,util-linux,python3,libseccomp2,golang-github-containers-common,netavark,podman
+iproute2,uidmap,attr,psmisc,busybox-static,jq,procps,strace,runc,crun,util-linux,python3,libseccomp2,golang-github-containers-common,netavark,podman,iptables
 
 mkdir -p "$vm_dir"
 vm_dir=$(cd "$vm_dir" && pwd)
