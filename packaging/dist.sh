@@ -15,6 +15,18 @@ dest=$(mkdir -p "${1:-target/dist}" && realpath "${1:-target/dist}")
 CYCLONEDX=0.5.9
 say() { printf 'dist: %s\n' "$*" >&2; }
 
+# Always at the same place: cargo's name for a package outside of a workspace, as steps/ is for init/, has the path in it, and the order of
+# functions follows from the names.
+at=/usr/src/dunnage
+if [ -z "${IN_NAMESPACE:-}" ]; then
+	[ "$(id -u)" = 0 ] && root=() || root=(--map-root-user)
+	exec env IN_NAMESPACE=1 unshare "${root[@]}" --mount --propagation private "$0" "$dest"
+fi
+mount -t tmpfs none "${at%/*}"
+mkdir "$at"
+mount --rbind "$repo" "$at"
+cd "$at"
+
 # The time of everything inside is that of the commit.
 export SOURCE_DATE_EPOCH=${SOURCE_DATE_EPOCH:-$(git log -1 --format=%ct)}
 export LC_ALL=C TZ=UTC
@@ -32,13 +44,13 @@ say "$name"
 
 # Paths in messages of panics. Cargo joins these flags with those of .cargo/config.toml.
 sources=$(realpath "${CARGO_HOME:-$HOME/.cargo}")
-flags="['--remap-path-prefix=$repo=/dunnage', '--remap-path-prefix=$sources=/cargo']"
+flags="['--remap-path-prefix=$at=/dunnage', '--remap-path-prefix=$sources=/cargo']"
 build=$dest/build
 "$cargo" build --release --locked -p dunnage -p containerd-shim-dunnage-v2 --target "$target" --target-dir "$build" \
 	--config "target.'$target'.rustflags=$flags"
 binaries=$build/$target/release
 for binary in dunnage containerd-shim-dunnage-v2; do
-	if grep -qa -e "$repo" -e "$sources" "$binaries/$binary"; then
+	if grep -qa -e "$at" -e "$repo" -e "$sources" "$binaries/$binary"; then
 		say "$binary names a path of this machine:"
 		grep -oa -e "${repo}[[:print:]]*" -e "${sources}[[:print:]]*" "$binaries/$binary" | head -3 >&2
 		exit 1
@@ -70,7 +82,7 @@ for package in dunnage:. containerd-shim-dunnage-v2:shim; do
 	manifest=${package#*:}/Cargo.toml
 	PATH=$tools/bin:$PATH "$cargo" cyclonedx --manifest-path "$manifest" --format json --spec-version 1.5 --target "$target" \
 		--no-build-deps --override-filename sbom.cdx >/dev/null
-	packaging/sbom.py "${package#*:}/sbom.cdx.json" "$repo" >"$docs/${package%%:*}.cdx.json"
+	packaging/sbom.py "${package#*:}/sbom.cdx.json" "$at" >"$docs/${package%%:*}.cdx.json"
 done
 find . -name sbom.cdx.json -not -path './target/*' -delete
 
@@ -85,7 +97,7 @@ if [ -n "${CHECK:-}" ]; then
 	git clone -q "$repo" "$elsewhere/another place"
 	mkdir -p "$elsewhere/another place/target"
 	ln -s "$repo/target/tools" "$elsewhere/another place/target/tools"
-	CHECK="" "$elsewhere/another place/packaging/dist.sh" "$elsewhere/out" >/dev/null
+	CHECK="" IN_NAMESPACE="" "$elsewhere/another place/packaging/dist.sh" "$elsewhere/out" >/dev/null
 	cmp "$dest/$name.tar.gz" "$elsewhere/out/$name.tar.gz"
 	say "the same bytes"
 	rm -rf "$elsewhere"
