@@ -267,18 +267,11 @@ impl<'a> Bundle<'a> {
         let plan = compile::create(&self.request(), &facts)?;
         self.trace.phase("compile");
 
-        let mut creating = Root::create(&self.args.root)?.create_container(&self.args.id)?;
-        let sockets = match Sockets::connect(&self) {
-            Ok(sockets) => sockets,
-            Err(e) => {
-                creating.abandon()?;
-                return Err(e);
-            }
-        };
+        let (mut creating, sockets) = self.claim()?;
         let keep = self.run.is_some_and(|r| r.keep);
         let mut trace = std::mem::take(&mut self.trace);
         trace.phase("state-directory");
-        let outcome = self.execute(&plan, &mut creating, owned.as_ref(), placement, &mut trace);
+        let outcome = self.execute(&plan, &mut creating, owned.as_ref(), placement, facts.stdio_null, &mut trace);
         match outcome {
             Ok(outcome) => Ok(Made {
                 bundle: self,
@@ -311,6 +304,18 @@ impl<'a> Bundle<'a> {
         Ok((placement, facts))
     }
 
+    /// The id is ours from here on, on disk; whom the caller wants to hear of the container is there.
+    pub(super) fn claim(&self) -> Result<(Creating, Sockets)> {
+        let creating = Root::create(&self.args.root)?.create_container(&self.args.id)?;
+        match Sockets::connect(self) {
+            Ok(sockets) => Ok((creating, sockets)),
+            Err(e) => {
+                creating.abandon()?;
+                Err(e)
+            }
+        }
+    }
+
     pub(super) fn origin(&self) -> Origin<'_> {
         Origin {
             id: &self.args.id,
@@ -330,24 +335,15 @@ impl<'a> Bundle<'a> {
         creating: &mut Creating,
         owned: Option<&OwnedCgroup>,
         placement: Placement,
+        null: u32,
         trace: &mut Recorder,
     ) -> std::result::Result<Outcome, Box<Failed>> {
-        let none = |error| {
-            Box::new(Failed {
-                error,
-                process: None,
-                cgroup: None,
-                unit: None,
-                resctrl_made: Vec::new(),
-                net_devices: None,
-            })
-        };
         if self.notify_host.is_some() {
-            notify::make_dir(creating.dir().as_fd()).map_err(none)?;
+            notify::make_dir(creating.dir().as_fd()).map_err(Failed::with_nothing)?;
         }
         // A `run` is its own start: the socket has to be there before the program is.
         let notify = match (&self.notify_host, self.run) {
-            (Some(host), Some(_)) => Some(Forwarder::bind(creating.dir().as_fd(), host).map_err(none)?),
+            (Some(host), Some(_)) => Some(Forwarder::bind(creating.dir().as_fd(), host).map_err(Failed::with_nothing)?),
             _ => None,
         };
         let detached = self.run.is_none_or(|r| r.detach);
@@ -356,9 +352,9 @@ impl<'a> Bundle<'a> {
             crate::sys::children::restore_sigchld();
             None
         } else {
-            Some(Signals::block().map_err(none)?)
+            Some(Signals::block().map_err(Failed::with_nothing)?)
         };
-        let stdio = self.stdio(detached).map_err(none)?;
+        let stdio = self.stdio(detached, null).map_err(Failed::with_nothing)?;
         let linux = self.spec.linux.clone().unwrap_or_default();
         let origin = self.origin();
         let mut execution = Execution::new(plan, self.identity());
@@ -384,16 +380,16 @@ impl<'a> Bundle<'a> {
             (Ok(()), Some(process)) => {
                 Ok(Outcome { process, console, relay: stdio.relay, signals, notify, net_devices })
             }
-            (Ok(()), None) => Err(none(Error::new("the plan started no process"))),
+            (Ok(()), None) => Err(Failed::with_nothing(Error::new("the plan started no process"))),
             (Err(error), process) => Err(Box::new(Failed { error, process, cgroup, unit, resctrl_made, net_devices })),
         }
     }
 
-    pub(super) fn stdio(&self, detached: bool) -> Result<StdioPlan> {
+    pub(super) fn stdio(&self, detached: bool, null: u32) -> Result<StdioPlan> {
         match (self.terminal(), detached) {
             (true, _) => Ok(StdioPlan::terminal()),
-            (false, true) => StdioPlan::detached(self.owner()),
-            (false, false) => StdioPlan::foreground(self.owner()),
+            (false, true) => StdioPlan::detached(self.owner(), null),
+            (false, false) => StdioPlan::foreground(self.owner(), null),
         }
     }
 
@@ -462,7 +458,7 @@ pub(super) struct Sockets {
 }
 
 impl Sockets {
-    pub(super) fn connect(bundle: &Bundle<'_>) -> Result<Sockets> {
+    fn connect(bundle: &Bundle<'_>) -> Result<Sockets> {
         let args = bundle.args;
         let detached = bundle.run.is_none_or(|r| r.detach);
         let console_socket = args.console_socket.is_some() || (args.takes_console && bundle.terminal());
@@ -484,6 +480,13 @@ pub(super) struct Failed {
     pub(super) net_devices: Option<Box<Devices>>,
     /// systemd's unit that was started.
     pub(super) unit: Option<(String, Manager)>,
+}
+
+impl Failed {
+    /// Before anything was made.
+    pub(super) fn with_nothing(error: Error) -> Box<Failed> {
+        Box::new(Failed { error, process: None, cgroup: None, resctrl_made: Vec::new(), net_devices: None, unit: None })
+    }
 }
 
 /// What executing the plan gave.

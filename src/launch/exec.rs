@@ -191,8 +191,8 @@ fn start(args: &Arguments, target: &Target, mut process: spec::Process) -> Resul
     let owner = Owner { uid: host_id(&linux.uid_mappings, process.user.uid), gid: host_id(&linux.gid_mappings, 0) };
     let stdio = match (process.terminal, args.detach) {
         (true, _) => StdioPlan::terminal(),
-        (false, true) => StdioPlan::detached(owner)?,
-        (false, false) => StdioPlan::foreground(owner)?,
+        (false, true) => StdioPlan::detached(owner, facts.stdio_null)?,
+        (false, false) => StdioPlan::foreground(owner, facts.stdio_null)?,
     };
     let annotations = state::annotations(&config.labels);
     let agent = linux.seccomp.as_ref().map(|s| (s.listener_path.as_str(), s.listener_metadata.as_str()));

@@ -1,9 +1,6 @@
 //! Asks the host what a plan may know of it; each thing only if the configuration makes it matter.
 
-use std::os::fd::AsFd;
-
 use dunnage_steps::flags::Namespaces;
-use nix::sys::stat::{SFlag, fstat};
 use nix::unistd::geteuid;
 
 use crate::cgroup::host::Membership;
@@ -19,20 +16,6 @@ use crate::{host, log, seccomp};
 pub fn own_capabilities() -> Result<u64> {
     let set = caps::read(None, caps::CapSet::Permitted).map_err(|e| Error::new(format!("capget: {e}")))?;
     Ok(set.iter().fold(0, |bits, cap| bits | cap.bitmask()))
-}
-
-/// Which of descriptors 0-2 are the null device.
-fn stdio_null() -> u32 {
-    let is_null = |fd: std::os::fd::BorrowedFd<'_>| {
-        fstat(fd)
-            .is_ok_and(|s| SFlag::from_bits_truncate(s.st_mode) & SFlag::S_IFMT == SFlag::S_IFCHR && s.st_rdev == 0x103)
-    };
-    let (stdin, stdout, stderr) = (std::io::stdin(), std::io::stdout(), std::io::stderr());
-    [stdin.as_fd(), stdout.as_fd(), stderr.as_fd()]
-        .into_iter()
-        .zip([1, 2, 4])
-        .filter(|(fd, _)| is_null(*fd))
-        .fold(0, |bits, (_, bit)| bits | bit)
 }
 
 /// Full procfs and sysfs mounts of the host, for `--no-pivot`.
@@ -112,7 +95,7 @@ pub fn gather(spec: &Spec, cgroups: Host, paths: &Paths, rootfs: &str, no_pivot:
         resctrl: spec.linux.as_ref().and_then(|l| l.intel_rdt.as_ref()).and_then(|_| host::resctrl()),
         systemd: None,
         proc_mounts: if no_pivot { proc_mounts(rootfs)? } else { Vec::new() },
-        stdio_null: if terminal { 0 } else { stdio_null() },
+        stdio_null: if terminal { 0 } else { super::stdio::null() },
         seccomp_flags: if profile.is_some() { host::seccomp_flags().into() } else { 0 },
         landlock: if spec.annotations.contains_key(landlock::ANNOTATION) { crate::sys::landlock::abi() } else { 0 },
     })

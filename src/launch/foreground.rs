@@ -247,7 +247,7 @@ mod tests {
                 trap 'echo WRONG' CHLD WINCH URG
                 echo; echo up
                 while test ! -e \"$0.none\"; do read x </dev/null; done";
-            run(StdioPlan::foreground(OURS).unwrap(), script);
+            run(StdioPlan::foreground(OURS, 0).unwrap(), script);
         }
         let (mut child, mut lines) = with_pipe("signals_go_to_the_process_and_its_end_is_ours");
         expect(&mut lines, "up");
@@ -278,7 +278,7 @@ mod tests {
                 children() { echo; cat /proc/$PPID/task/*/children; }
                 (sh -c 'exit 9' &); (sh -c 'sleep 0.3; exit 8' &)
                 sleep 0.1; children; sleep 0.5; children; exit 3";
-            run(StdioPlan::foreground(OURS).unwrap(), script);
+            run(StdioPlan::foreground(OURS, 0).unwrap(), script);
         }
         let (mut child, lines) = with_pipe("orphans_are_reaped_and_only_the_process_counts");
         assert_eq!(code_within(&mut child, 10), 3);
@@ -290,7 +290,7 @@ mod tests {
     #[test]
     fn a_caller_that_ignores_sigchld() {
         if is_alone() {
-            run(StdioPlan::foreground(OURS).unwrap(), "exit 6");
+            run(StdioPlan::foreground(OURS, 0).unwrap(), "exit 6");
         }
         let test = command("launch::foreground::tests::a_caller_that_ignores_sigchld");
         let mut child = std::process::Command::new("/bin/sh")
@@ -306,7 +306,7 @@ mod tests {
     #[test]
     fn idle_costs_nothing() {
         if is_alone() {
-            run(StdioPlan::foreground(OURS).unwrap(), "sleep 1; cat /proc/$PPID/status");
+            run(StdioPlan::foreground(OURS, 0).unwrap(), "sleep 1; cat /proc/$PPID/status");
         }
         let (mut child, lines) = with_pipe("idle_costs_nothing");
         let switches =
@@ -319,7 +319,7 @@ mod tests {
     #[test]
     fn what_comes_late_is_passed_on() {
         if is_alone() {
-            run(StdioPlan::foreground(OURS).unwrap(), "(sleep 0.3; echo late) & echo now; exit 4");
+            run(StdioPlan::foreground(OURS, 0).unwrap(), "(sleep 0.3; echo late) & echo now; exit 4");
         }
         let out = tempfile::NamedTempFile::new().unwrap();
         let mut child = command("launch::foreground::tests::what_comes_late_is_passed_on")
@@ -333,7 +333,7 @@ mod tests {
     #[test]
     fn a_background_program_lets_go_on_sigterm() {
         if is_alone() {
-            run(StdioPlan::foreground(OURS).unwrap(), "sleep 20 & echo now; exit 4");
+            run(StdioPlan::foreground(OURS, 0).unwrap(), "sleep 20 & echo now; exit 4");
         }
         let out = tempfile::NamedTempFile::new().unwrap();
         let mut child = command("launch::foreground::tests::a_background_program_lets_go_on_sigterm")
@@ -352,7 +352,7 @@ mod tests {
     #[test]
     fn a_terminal_that_nobody_reads_does_not_stop_signals() {
         if is_alone() {
-            run(StdioPlan::foreground(OURS).unwrap(), "exec yes");
+            run(StdioPlan::foreground(OURS, 0).unwrap(), "exec yes");
         }
         let pty = openpty(None, None).unwrap();
         let mut child = command("launch::foreground::tests::a_terminal_that_nobody_reads_does_not_stop_signals")

@@ -17,6 +17,7 @@ pub mod pidfile;
 pub mod relay;
 pub mod restore;
 pub mod sockets;
+pub mod spawn;
 pub mod start;
 pub mod stdio;
 pub mod sync;

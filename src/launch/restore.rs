@@ -15,7 +15,7 @@ use std::path::Path;
 
 use nix::fcntl::OFlag;
 
-use super::create::{Arguments, Bundle, Failed, Here, Made, Outcome, Run, Sockets};
+use super::create::{Arguments, Bundle, Failed, Here, Made, Outcome, Run};
 use super::execute::{Execution, Process};
 use super::foreground::{self, Signals};
 use super::hooks::{self, Moment};
@@ -32,7 +32,7 @@ use crate::files;
 use crate::plan::{ParentStep, compile};
 use crate::spec::oci_state::Status;
 use crate::spec::{Namespace, Spec};
-use crate::state::{CRIU_ROOT, Config, ContainerDir, Creating, Origin, Root, start_time};
+use crate::state::{CRIU_ROOT, Config, ContainerDir, Creating, Origin, start_time};
 use crate::sys::descriptors::stdio;
 use crate::sys::pidfd::PidFd;
 
@@ -80,14 +80,7 @@ fn make<'a>(mut bundle: Bundle<'a>, asked: &Restore, directories: Directories) -
     let plan = compile::restore(&bundle.request(), &facts)?;
     let specs = [bundle.spec.clone(), with_time_namespace(&bundle.spec)];
 
-    let mut creating = Root::create(&bundle.args.root)?.create_container(&bundle.args.id)?;
-    let sockets = match Sockets::connect(&bundle) {
-        Ok(sockets) => sockets,
-        Err(e) => {
-            creating.abandon()?;
-            return Err(e);
-        }
-    };
+    let (mut creating, sockets) = bundle.claim()?;
     let origin = bundle.origin();
     let request = Request {
         bundle: &bundle,
@@ -145,20 +138,11 @@ impl<'x> Request<'x> {
         owned: Option<&'x OwnedCgroup>,
         placement: super::facts::Placement,
     ) -> std::result::Result<Outcome, Box<Failed>> {
-        let none = |error| {
-            Box::new(Failed {
-                error,
-                process: None,
-                cgroup: None,
-                unit: None,
-                resctrl_made: Vec::new(),
-                net_devices: None,
-            })
-        };
         let detached = self.bundle.run.is_none_or(|r| r.detach);
-        let signals = if detached { None } else { Some(Signals::block().map_err(none)?) };
-        let stdio = self.bundle.stdio(detached).map_err(none)?;
-        let root = creating.dir().make_criu_root().and_then(|()| criu_root(creating.dir())).map_err(none)?;
+        let signals = if detached { None } else { Some(Signals::block().map_err(Failed::with_nothing)?) };
+        let stdio = self.bundle.stdio(detached, 0).map_err(Failed::with_nothing)?;
+        let root =
+            creating.dir().make_criu_root().and_then(|()| criu_root(creating.dir())).map_err(Failed::with_nothing)?;
         let [spec, _] = self.specs;
         let linux = spec.linux.clone().unwrap_or_default();
         let mut execution = Execution::new(&plan.before, self.bundle.identity());
@@ -181,7 +165,7 @@ impl<'x> Request<'x> {
             (Ok(()), Some(process)) => {
                 Ok(Outcome { process, console, relay, signals, notify: None, net_devices: None })
             }
-            (Ok(()), None) => Err(none(Error::new("criu restored no process"))),
+            (Ok(()), None) => Err(Failed::with_nothing(Error::new("criu restored no process"))),
             (Err(error), process) => {
                 Err(Box::new(Failed { error, process, cgroup, unit, resctrl_made, net_devices: None }))
             }

@@ -36,9 +36,14 @@ pub struct StdioPlan {
 
 impl StdioPlan {
     /// create, `run -d`, `exec -d` without a terminal: ours, whatever they are. Only their owner changes.
-    pub fn detached(owner: Owner) -> Result<StdioPlan> {
+    /// `null`: see [`null`].
+    pub fn detached(owner: Owner, null: u32) -> Result<StdioPlan> {
         let mut plan = StdioPlan::default();
-        for (fd, name) in stdio().into_iter().zip(NAMES) {
+        for (slot, (fd, name)) in stdio().into_iter().zip(NAMES).enumerate() {
+            if null & 1 << slot != 0 {
+                plan.links.push(NULL.to_owned());
+                continue;
+            }
             let stat = stat(fd, name)?;
             give(fd, &stat, owner, name)?;
             plan.links.push(link(&stat));
@@ -54,10 +59,14 @@ impl StdioPlan {
     /// run, exec without a terminal. runc copies everything through three pipes. A pipe or a socket of the caller can be
     /// passed on as it is: it is what the process would get anyway, one copy less. A terminal can't, because its
     /// holder may push input into it (TIOCSTI); nor a file, whose owner would have to change.
-    pub fn foreground(owner: Owner) -> Result<StdioPlan> {
+    pub fn foreground(owner: Owner, null: u32) -> Result<StdioPlan> {
         let mut plan = StdioPlan::default();
         for (slot, (fd, name)) in stdio().into_iter().zip(NAMES).enumerate() {
-            plan.add(slot, fd, name, owner)?;
+            if null & 1 << slot != 0 {
+                plan.links.push(NULL.to_owned());
+            } else {
+                plan.add(slot, fd, name, owner)?;
+            }
         }
         Ok(plan)
     }
@@ -108,6 +117,12 @@ fn link(stat: &FileStat) -> String {
     }
 }
 
+/// Which of descriptors 0-2 are the null device, a bit each: nothing has to be done about those.
+pub fn null() -> u32 {
+    let is_null = |fd| fstat(fd).is_ok_and(|stat| is_null(&stat));
+    stdio().into_iter().zip([1, 2, 4]).filter(|(fd, _)| is_null(*fd)).fold(0, |bits, (_, bit)| bits | bit)
+}
+
 /// The null device of the host: nobody's to own.
 fn is_null(stat: &FileStat) -> bool {
     kind(stat) == SFlag::S_IFCHR && stat.st_rdev == libc::makedev(1, 3)
@@ -155,7 +170,7 @@ mod tests {
     #[test]
     fn files_are_relayed_ten_megabytes_both_ways() {
         if is_alone() {
-            let plan = StdioPlan::foreground(USER).unwrap();
+            let plan = StdioPlan::foreground(USER, 0).unwrap();
             assert!(plan.child.iter().all(Option::is_some));
             run(plan, "stat -L -c %F:%u:%g /proc/self/fd/0 /proc/self/fd/1 >&2; cat; exit 7");
         }
@@ -177,7 +192,7 @@ mod tests {
     #[test]
     fn pipes_sockets_and_null_are_passed_on() {
         if is_alone() {
-            let plan = StdioPlan::foreground(USER).unwrap();
+            let plan = StdioPlan::foreground(USER, 0).unwrap();
             assert!(plan.child.iter().all(Option::is_none) && plan.relay.is_idle());
             run(plan, "stat -L -c %F:%i:%u:%g /proc/self/fd/0 /proc/self/fd/1 /proc/self/fd/2");
         }
@@ -206,7 +221,7 @@ mod tests {
     #[test]
     fn the_hosts_terminal_stays_with_us() {
         if is_alone() {
-            run(StdioPlan::foreground(OURS).unwrap(), "test -t 0 || test -t 1 || test -t 2 || cat; exit 0");
+            run(StdioPlan::foreground(OURS, 0).unwrap(), "test -t 0 || test -t 1 || test -t 2 || cat; exit 0");
         }
         let pty = nix::pty::openpty(None, None).unwrap();
         let mut child = command("launch::stdio::tests::the_hosts_terminal_stays_with_us")
@@ -230,7 +245,7 @@ mod tests {
     #[test]
     fn detached_changes_the_owner_only_and_only_its_user() {
         if is_alone() {
-            let plan = StdioPlan::detached(USER).unwrap();
+            let plan = StdioPlan::detached(USER, 0).unwrap();
             assert!(plan.child.iter().all(Option::is_none) && plan.relay.is_idle());
             std::process::exit(0);
         }

@@ -5,7 +5,7 @@ use std::io::Write;
 
 use dunnage::error::{Error, Result};
 use dunnage::files;
-use dunnage::launch::execute::PAUSE;
+use dunnage::launch::spawn::PAUSE;
 use nix::errno::Errno;
 use nix::sys::stat::Mode;
 

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 
 use dunnage::error::{Error, Result};
-use dunnage::launch::execute::keep_init;
+use dunnage::launch::spawn::keep_init;
 use dunnage::log;
 use dunnage::sys::descriptors::recv_fds;
 use dunnage::sys::fork::{self, Side};
